@@ -18,7 +18,7 @@ export interface Place extends RouteStep {
   readonly isDecided: boolean;
   /** Whether the guest may be paused by the saga. */
   readonly isPaused: boolean;
-  /** The steps that have begun when it ends, it included, and those of whose beginning no record may tell. */
+  /** The steps that have begun when it ends, it included, and those that count as begun with the pause that it lies in. */
   readonly begun: ReadonlySet<StepKey>;
   /** Steps that may have begun too, in a pause that was in vain. */
   readonly maybeBegun: ReadonlySet<StepKey>;
@@ -27,8 +27,8 @@ export interface Place extends RouteStep {
   readonly waits: Path;
   /** Whether it is, or comes before, a wait for what it is to come to. */
   readonly mayWait: boolean;
-  /** What counts as begun with the pause that it opens. */
-  readonly inPause: readonly StepKey[];
+  /** What counts as begun with the pause that it begins. */
+  readonly begunWithIt: readonly StepKey[];
 }
 
 /** The places of all steps, in order; those of the other end of a wait behind the rest. */
@@ -68,6 +68,8 @@ function placed(steps: readonly Inside[]): readonly Place[] {
   const ends = ordinary.findIndex(({ step }) => stepOf(step).pause === 'ends');
   const waits = ordinary[begins - 1];
   const wait = ordinary.findIndex(({ step }) => splitKey(step).step === 'awaitSignal');
+  const begunWith = ({ phases }: Inside) =>
+    steps.flatMap(each => (each.begunWithPause && isIn(phases, each) ? each.step : []));
   const inVain = ordinary.slice(begins + 1, ordinary.findLastIndex(({ backsOff }) => backsOff) + 1);
   return steps.map((each, index) => {
     const at = ordinary.indexOf(each);
@@ -81,12 +83,12 @@ function placed(steps: readonly Inside[]): readonly Place[] {
       next: next === undefined ? ['committed'] : pathOf(next),
       isDecided: at < 0 || (decision >= 0 && at > decision),
       isPaused: begins >= 0 && at >= begins && at <= ends,
-      begun: new Set([...ordinary.slice(0, at + 1).map(({ step }) => step), ...recordsMayLack([each])]),
-      maybeBegun: new Set([...repeated.map(({ step }) => step), ...recordsMayLack(repeated)]),
+      begun: new Set([...ordinary.slice(0, at + 1).map(({ step }) => step), ...begunWith(each)]),
+      maybeBegun: new Set([...repeated.flatMap(other => [other.step, ...begunWith(other)])]),
       pause: ordinary[begins]?.step,
       waits: waits === undefined ? [] : pathOf(waits),
       mayWait: at >= 0 && at <= wait,
-      inPause: at === begins ? recordsMayLack([each]) : [],
+      begunWithIt: at === begins ? begunWith(each) : [],
     };
   });
 }
@@ -99,9 +101,10 @@ function decidersOf(steps: readonly Inside[]): ReadonlyMap<Inside, 'saga' | 'sta
   return new Map([...last.values()].map(each => [each, each === ofSaga ? 'saga' : 'stage']));
 }
 
-/** What counts as begun in the pauses that these steps lie in. */
-function recordsMayLack(steps: readonly Inside[]): readonly StepKey[] {
-  return steps.flatMap(({ phases }) => phases.flatMap(({ inPause = [] }) => inPause));
+/** Whether a step lies in one of these phases, and in no phase within it. */
+function isIn(phases: readonly Phase[], step: Inside): boolean {
+  const inner = step.phases.at(-1);
+  return inner !== undefined && phases.includes(inner);
 }
 
 function pathOf({ phases, step }: Inside): Path {

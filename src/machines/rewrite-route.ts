@@ -4,7 +4,6 @@
  */
 import { only, type Phase, type Route, type RouteStep } from './route.ts';
 import type { RevertShape, RewriteShape } from './shape.ts';
-import { SWITCH_STEPS } from './steps-in-pause.ts';
 import { cleaningUp } from './switch-route.ts';
 
 /**
@@ -63,14 +62,16 @@ export function revertRoute(shape: RevertShape): Route {
       {
         name: 'switching',
         description: 'The guest is paused, and stays so.',
-        inPause: SWITCH_STEPS[shape.strategy],
         inside: [
           { step: 'pauseGuest' },
           ...(shape.strategy === 'rebase'
-            ? ([{ step: 'rebaseOverlays' }, { step: 'commitRevert', ifOvertaken: true }] as const)
+            ? ([
+                { step: 'rebaseOverlays', begunWithPause: true },
+                { step: 'commitRevert', ifOvertaken: true },
+              ] as const)
             : ([
-                { step: 'insertFilters' },
-                { step: 'reopenFilters' },
+                { step: 'insertFilters', begunWithPause: true },
+                { step: 'reopenFilters', begunWithPause: true },
                 { step: 'commitRevert', ifOvertaken: true },
                 { step: 'removeFilters' },
               ] as const)),

@@ -19,6 +19,11 @@ export interface RouteStep {
   readonly backsOff?: true;
   /** It is no part of the ordinary route: an undo leads to it that finds that a rollback would lose data. */
   readonly ifOvertaken?: true;
+  /**
+   * In the pause: it counts as begun as soon as the pause has, and a rollback looks for it even when no record tells of it, which
+   * may have been lost with the process.
+   */
+  readonly begunWithPause?: true;
   /** Its undo comes right after the undo of that step, not in the order of the steps. */
   readonly undoneAfter?: StepKey;
   /** It succeeds also with jobs that QEMU does not dismiss in the pause, which does not wait for them. */
@@ -33,8 +38,6 @@ export interface Phase {
   readonly description: string;
   /** Inspectors are shown the block jobs from here on. */
   readonly followsJobs?: true;
-  /** The steps in the pause whose records may be lost with the process: all count as begun as soon as the pause has. */
-  readonly inPause?: readonly StepKey[];
   readonly inside: readonly (RouteStep | Phase)[];
 }
 

@@ -36,10 +36,9 @@ const TOGETHER: readonly (RouteStep | Phase)[] = [
   {
     name: 'together',
     description: 'The guest is paused until all of the group have their snapshots.',
-    inPause: ['takeSnapshotInPause'],
     inside: [
       { step: 'pauseGuest' },
-      { step: 'takeSnapshotInPause' },
+      { step: 'takeSnapshotInPause', begunWithPause: true },
       { step: 'awaitGo' },
       { step: 'resumeGuest' },
     ],
@@ -53,7 +52,10 @@ function taking(method: SnapshotShape['method']): RouteStep | Phase {
   return {
     name: 'paused',
     description: 'The guest is paused.',
-    inPause: ['takeSnapshotsOneByOne'],
-    inside: [{ step: 'pauseGuest' }, { step: 'takeSnapshotsOneByOne' }, { step: 'resumeGuest' }],
+    inside: [
+      { step: 'pauseGuest' },
+      { step: 'takeSnapshotsOneByOne', begunWithPause: true },
+      { step: 'resumeGuest' },
+    ],
   };
 }

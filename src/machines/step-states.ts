@@ -21,12 +21,12 @@ export function statesAt(place: Place, route: Route, rollback: Rollback): readon
 }
 
 function stepState(place: Place, route: Route, rollback: Rollback): SagaState {
-  const { step, path, inPause, next } = place;
+  const { step, path, begunWithIt, next } = place;
   const { chart, keepsCopies } = route;
   const to = (target: Path) => edge(chart, path, target);
   const undo = to(entryOf(rollback, place));
   const other = keepsCopies?.from === step ? [to([keepsCopies.phase.name])] : [];
-  const tracked = [step, ...inPause].filter(each => rollback.unsure.has(each));
+  const tracked = [step, ...begunWithIt].filter(each => rollback.unsure.has(each));
   return {
     description: stepDescription(step),
     tags: tagsOf(place),

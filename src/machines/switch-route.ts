@@ -5,18 +5,20 @@ import type { StepName } from '../steps/all-steps.ts';
 import { keyOf, type StageName, type StepKey } from '../steps/stages.ts';
 import { only, type Phase, type Route, type RouteStep } from './route.ts';
 import type { CommitShape, CopyShape, SnapshotMirrorShape } from './shape.ts';
-import { SWITCH_STEPS } from './steps-in-pause.ts';
 
-/** How N disks change at once: the steps in the pause. The last that can (`decision` of the step) takes the decision. */
+/** How N disks change at once: the steps in the pause. The last of them that can (`decision` of the step) takes the decision. */
 const SWITCHES: Readonly<Record<Strategy, readonly SwitchStep[]>> = {
   reopen: [
     { step: 'endMirrorsInPlace', backsOff: true },
-    { step: 'insertFilters' },
-    { step: 'reopenFilters' },
+    { step: 'insertFilters', begunWithPause: true },
+    { step: 'reopenFilters', begunWithPause: true },
     { step: 'removeFilters' },
   ],
-  finalize: [{ step: 'parkMirrors', backsOff: true }, { step: 'finalizeMirrors' }],
-  complete: [{ step: 'completeMirrors', backsOff: true }],
+  finalize: [
+    { step: 'parkMirrors', backsOff: true, begunWithPause: true },
+    { step: 'finalizeMirrors', begunWithPause: true },
+  ],
+  complete: [{ step: 'completeMirrors', backsOff: true, begunWithPause: true }],
 };
 
 /** What is left out of the pause where each disk has its filter before that. */
@@ -27,33 +29,20 @@ interface SwitchStep extends RouteStep {
 }
 
 export function copyRoute(shape: CopyShape): Route {
-  const { finish, marksQemu, publishes, iothreads, filtersLive } = shape;
-  const prepared = [making(shape), mirroring(mirrorDisks(finish), filtersLive)];
-  if (finish === 'abort') return { chart: 'copy', phases: prepared };
-  if (finish === 'clone') return { chart: 'copy', phases: [...prepared, ...cloning(shape)] };
-  const phases = [
-    ...prepared,
-    ready(only(finish === 'leave', { step: 'awaitSignal' })),
-    switching(shape),
-    cleaningUp([
-      ...only(publishes, 'publishDefinitions'),
-      ...only(filtersLive, 'removeFiltersLive'),
-      dismissing(iothreads, 'dismissMirrors'),
-      'closeOldNodes',
-      ...only(marksQemu, 'unmarkQemu'),
-    ]),
-  ];
-  if (finish === 'pivot') return { chart: 'copy', phases };
-  const phase = {
-    name: 'keepingCopies',
-    description: 'The copies are kept as one cut, and the guest stays where it is.',
-    inside: cloning(shape),
-  };
-  return { chart: 'copy', phases, keepsCopies: { from: 'awaitSignal', phase } };
+  const { finish, filtersLive } = shape;
+  const chart = 'copy';
+  const prepared = [preparing(shape), mirroring(mirrorDisks(finish), filtersLive)];
+  if (finish === 'abort') return { chart, phases: prepared };
+  if (finish === 'clone') return { chart, phases: [...prepared, ...cloning(shape)] };
+  const waits = only(finish === 'leave', { step: 'awaitSignal' } as const);
+  const phases = [...prepared, ready(waits), switching(shape), afterSwitch(shape)];
+  if (finish === 'pivot') return { chart, phases };
+  // One that waits may be asked for its copies in place of the switch.
+  return { chart, phases, keepsCopies: { from: 'awaitSignal', phase: keepingCopies(shape) } };
 }
 
 export function commitRoute(shape: CommitShape): Route {
-  const { finish, marksQemu, publishes, iothreads, deletes, filtersLive } = shape;
+  const { finish, marksQemu, filtersLive } = shape;
   return {
     chart: 'commit',
     phases: [
@@ -65,19 +54,12 @@ export function commitRoute(shape: CommitShape): Route {
       mirroring(mirrorDisks(finish), filtersLive),
       ...only(finish !== 'abort', ready(only(finish === 'leave', { step: 'awaitSignal' }))),
       switching(shape, { ifOvertaken: 'commitRemainingDisks' }),
-      cleaningUp([
-        ...only(publishes, 'publishDefinitions'),
-        ...only(filtersLive, 'removeFiltersLive'),
-        dismissing(iothreads, 'dismissMirrors'),
-        'closeOldNodes',
-        ...only(deletes, 'removeLeaving'),
-        ...only(marksQemu, 'unmarkQemu'),
-      ]),
+      afterSwitch(shape),
     ],
   };
 }
 
-function making({ marksQemu, qemuOpensTargets, streamsIntoTargets }: CopyShape): Phase {
+function preparing({ marksQemu, qemuOpensTargets, streamsIntoTargets }: CopyShape): Phase {
   return {
     name: 'preparing',
     description: 'The new images are made.',
@@ -135,14 +117,34 @@ export function switching(
   return {
     name: 'switching',
     description: 'The guest is paused.',
-    inPause: strategy === null ? [] : SWITCH_STEPS[strategy].filter(isIn).map(here),
     inside: [
       ...only(strategy !== null, { step: here('pauseGuest') }),
       ...only(attachesChains, { step: here('attachChains') }),
       ...switched.map(each => ({ ...each, step: here(each.step) })),
       ...(ifOvertaken === undefined ? [] : [{ step: ifOvertaken, ifOvertaken: true } as const]),
-      ...ending(iothreads, here),
+      ...endingPause(iothreads, here),
     ],
+  };
+}
+
+/** What is left of the old side goes: of a copy its images stay, of a commit they are removed where that was asked for. */
+function afterSwitch(shape: CopyShape | CommitShape): Phase {
+  const { marksQemu, publishes, iothreads, filtersLive } = shape;
+  return cleaningUp([
+    ...only(publishes, 'publishDefinitions'),
+    ...only(filtersLive, 'removeFiltersLive'),
+    dismissing(iothreads, 'dismissMirrors'),
+    'closeOldNodes',
+    ...only('deletes' in shape && shape.deletes, 'removeLeaving'),
+    ...only(marksQemu, 'unmarkQemu'),
+  ]);
+}
+
+function keepingCopies(shape: CopyShape): Phase {
+  return {
+    name: 'keepingCopies',
+    description: 'The copies are kept as one cut, and the guest stays where it is.',
+    inside: cloning(shape),
   };
 }
 
@@ -156,7 +158,7 @@ function cloning({ iothreads, marksQemu, quiesces, filtersLive }: CopyShape): re
       inside: [
         { step: 'pauseGuest' },
         { step: 'endMirrorsInPlace', backsOff: true },
-        ...ending(iothreads, step => step),
+        ...endingPause(iothreads, step => step),
       ],
     },
     cleaningUp([
@@ -173,7 +175,7 @@ function cloning({ iothreads, marksQemu, quiesces, filtersLive }: CopyShape): re
  * The end of a pause. An ended mirror of a disk with an iothread is dismissed in the thread in which it ended: QEMU 5.2 dies
  * otherwise.
  */
-function ending(iothreads: boolean, here: (step: StepName) => StepKey): readonly RouteStep[] {
+function endingPause(iothreads: boolean, here: (step: StepName) => StepKey): readonly RouteStep[] {
   return [
     ...only(iothreads, { step: here('dismissMirrors'), mayLeaveJobs: true }),
     { step: here('resumeGuest') },

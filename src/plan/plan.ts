@@ -10,8 +10,8 @@ import type { BitmapPlan, FileAccess, NodeWishes, Qcow2Layout } from './new-imag
 export type Strategy = 'reopen' | 'finalize' | 'complete';
 
 /**
- * How reverted disks are: by filters as a copy's, or, where no filter can go in, by new overlays that come in front of the old
- * images and are then rebased onto the older ones.
+ * How disks are reverted: by filters, as a copy switches; or, where no filter can go in, by new overlays that come in front of
+ * the old images and are then rebased onto the older ones.
  */
 export type RevertStrategy = 'reopen' | 'rebase';
 
@@ -51,7 +51,7 @@ export interface PlanBase {
   readonly jobsVanishOnEnd?: 'byId' | 'byDisk';
   /** Which promises are weaker on this QEMU than on one that has all that is asked of it, in words for people. */
   readonly weaker?: readonly string[];
-  /** The state in which the guest stood for a reason of its own, as after an I/O error. */
+  /** The run state in which the guest was found standing, for a reason of its own, such as an I/O error. */
   readonly foundIn?: string;
   /** What the old images have and the new ones will not have, in words for people. */
   readonly losses?: readonly string[];
@@ -101,7 +101,7 @@ export interface CopyPlan extends SwitchPlanBase {
     /** Where blocksaga cannot open the new images (before 3.1) QEMU makes and opens them. */
     readonly by?: 'drive-mirror';
   };
-  /** `top` copies only the active image, per disk in the order of `disks`. */
+  /** Per disk, in the order of `disks`; `top` copies only the active image. */
   readonly sync: readonly ('full' | 'top')[];
 }
 
@@ -138,7 +138,7 @@ export interface Rewrite {
   readonly base: string | null;
   /** What is written into the header of the image above what leaves the chain; null leaves that to QEMU. */
   readonly backingFile: string | null;
-  /** What is below is right on a protocol node: QEMU is told to call its format raw there. */
+  /** What is below is a protocol node without a format node on it: QEMU is told to write its format as raw. */
   readonly masksProtocol?: true;
 }
 
@@ -191,7 +191,7 @@ export interface DiskPlan {
   readonly drive: string;
   /** QOM path of the device whose `drive` property names the node, or null when no device has it. */
   readonly qdev: string | null;
-  /** That of its active image, as it was found; the next two are too. */
+  /** The file of its active image, as it was found; so are `driver` and `sizeBytes`. */
   readonly file: string;
   readonly driver: string;
   readonly sizeBytes: number;
@@ -205,7 +205,7 @@ export interface DiskPlan {
   readonly image: ImagePlan;
   /** The node of that image. */
   readonly goal: string;
-  /** Its images are known by their files: QEMU opens the new one by itself, or names no nodes (before 2.5). */
+  /** Its images are known by their files, not by nodes: QEMU opens the new one by itself, or names no nodes (before 2.5). */
   readonly identifiedBy?: 'file';
 }
 
@@ -224,7 +224,7 @@ export interface ImagePlan {
   readonly below: readonly ChainImage[];
   /** Whether the new image is opened on its backing image at once (copies), or without one (overlays). */
   readonly openBacking: boolean;
-  /** Of a revert: it comes in front of the old image first, and only then onto `backing`. */
+  /** Of a revert by `rebase`: it comes in front of the old image first, and is then put onto `backing`. */
   readonly rebased?: true;
   /** True: its metadata is written onto what is there, a block device. */
   readonly formats?: boolean;
@@ -252,7 +252,7 @@ export interface ImagePlan {
 /** One image file of a chain, front first. */
 export interface ChainImage {
   readonly file: string;
-  /** Its format: `raw` also where QEMU has it right on a protocol node. */
+  /** Its format: `raw` also where QEMU has a protocol node without a format node on it. */
   readonly driver: string;
   readonly node: string | null;
   /** Why a header that names its file would lead to other bytes, or to none. */
