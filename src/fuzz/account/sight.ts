@@ -12,7 +12,7 @@ import type { Departed } from '../../sim/machine/departed.ts';
 import { RING } from '../../sim/machine/guest.ts';
 import type { BlockNode, Qemu } from '../../sim/state/state.ts';
 import type { Front } from '../../sim/world.ts';
-import { isTheirs } from '../scenario/wish-files.ts';
+import { isTheirOverlay, isTheirs } from '../scenario/wish-files.ts';
 
 /** One image of a guest disk's chain as it is open, front first. */
 interface OpenImage {
@@ -29,8 +29,8 @@ export interface DiskSight {
   readonly own: string;
   /** The file that the guest's next write goes to, or the one below a third party's overlay. */
   readonly path: string;
-  /** A third party's overlay is in front of it. */
-  readonly isCovered: boolean;
+  /** The third party's overlay that is in front of it. */
+  readonly cover: string | undefined;
   /** Filters above the front image, and the images below it. */
   readonly filters: readonly string[];
   readonly chain: readonly OpenImage[];
@@ -82,6 +82,8 @@ export interface Sight {
   readonly files: ReadonlyMap<string, Extents>;
   /** The same as they are read once all have their first names again, for those that have one. */
   readonly putBack: ReadonlyMap<string, Extents>;
+  /** Third parties' overlays, with the image that the header of each names. */
+  readonly overlays: ReadonlyMap<string, string>;
   /** The images below third parties' overlays, as the headers say. */
   readonly underTheirs: ReadonlySet<string>;
   /** What each file is an image of; undefined where it is none, but a claim. */
@@ -96,6 +98,16 @@ function putBackIn(world: Sim['world']): Sight['putBack'] {
   const names = new Set([...world.host.files.keys(), ...world.moved.map(({ path }) => path)]);
   const placeOf = (name: string) => whereabouts(world.moved, name);
   return new Map([...names].map(name => [name, world.readFile(name, placeOf)]));
+}
+
+function overlaysIn({ host, moved }: Sim['world']): Sight['overlays'] {
+  const names = [...host.files.keys(), ...moved.map(({ path }) => path)].filter(isTheirOverlay);
+  return new Map(
+    names.flatMap(name => {
+      const below = namedBelow(host.image(whereabouts(moved, name)));
+      return below === undefined ? [] : [[name, below] as const];
+    }),
+  );
 }
 
 /** Looks at everything now. */
@@ -131,6 +143,7 @@ export function takeSight(sim: Sim): Sight {
     drained: each.flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),
     files,
     putBack: world.moved.length === 0 ? files : putBackIn(world),
+    overlays: overlaysIn(world),
     underTheirs: new Set([...host.files.keys()].filter(isTheirs).flatMap(path => headersFrom(host, path))),
     formats: new Map([...host.files].map(([path, { written }]) => [path, formatOf(written)])),
     frozen: world.frozen,
@@ -150,7 +163,14 @@ function formatOf({ claim, format }: Image): string | undefined {
 function lookAt({ world }: Sim, { device, node, path }: Front, nodes: Nodes) {
   const seen = withoutTheirs(node, path, chainOf(nodes, node));
   const headers = headersFrom(world.host, seen.path);
-  return { device, node, ...seen, isCovered: isTheirs(path), rebooted: world.readFile(path), headers };
+  return {
+    device,
+    node,
+    ...seen,
+    cover: isTheirs(path) ? path : undefined,
+    rebooted: world.readFile(path),
+    headers,
+  };
 }
 
 function leftDisk(sim: Sim, departed: Departed) {

@@ -6,7 +6,7 @@ import { type Account, placeOf, type Struck } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isSince } from '../scenario/since.ts';
 import type { Wish } from '../scenario/wish.ts';
-import { mirrorFile, newFile, theirFile } from '../scenario/wish-files.ts';
+import { isTheirOverlay, mirrorFile, newFile } from '../scenario/wish-files.ts';
 import { SAGA } from '../scenario/wish-request.ts';
 import { isHeldSomewhere } from './held-somewhere.ts';
 import { asksFor, isActSwappedUnseen, isActUnseen, isTold, takesNameOf } from './moved-files.ts';
@@ -240,9 +240,11 @@ export function isPowerCut({ fault }: Struck): boolean {
 export function isTheirLoss(struck: Struck, { offline, scenario: { wish }, atLast }: Account): boolean {
   const error = offline?.error;
   if (error?.code !== 'FILES' || !isPowerCut(struck) || wish.operation === 'commitOffline') return false;
-  return wish.named
-    .map(theirFile)
-    .some(file => error.message.includes(`${file} is needed`) && !atLast.files.has(file));
+  return error.message
+    .split(/[\s,:;]+/)
+    .some(
+      file => isTheirOverlay(file) && error.message.includes(`${file} is needed`) && !atLast.files.has(file),
+    );
 }
 
 /** `onCommit` did not take the new disks of a saga whose QEMU had died. */

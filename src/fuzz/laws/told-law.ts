@@ -1,7 +1,7 @@
 /** The law about who keeps the VM's records: what it is told of new disks. */
 import { type Account, askedOf } from '../account/account.ts';
 import { isClone, isMerge } from '../scenario/wish.ts';
-import { frontIn, type NewSet, newSetsOf, theirFile } from '../scenario/wish-files.ts';
+import { frontIn, type NewSet, newSetsOf } from '../scenario/wish-files.ts';
 import { diskName } from '../scenario/wish-request.ts';
 import { leftBy, setSeen } from './end-laws.ts';
 import { endAtLast } from './excuse-conditions.ts';
@@ -19,8 +19,7 @@ export function recordsAreTold(account: Account, pardon: Pardon): string | undef
   const ofPlan = (set: NewSet, index: number) =>
     isShortened && account.coveredFirst.includes(index) ? leftBy(account, index) : frontIn(set, index);
   // Without QEMU its administrator may have said that the guest ran on a third party's overlay last.
-  const frontOf = (set: NewSet, index: number) =>
-    offline?.booted?.disks[index]?.isCovered ? theirFile(index) : ofPlan(set, index);
+  const frontOf = (set: NewSet, index: number) => offline?.booted?.disks[index]?.cover ?? ofPlan(set, index);
   const toldOf = told.map(({ disks }) =>
     wish.named.map(index => disks.find(({ disk }) => disk === diskName(guest, index))?.file),
   );

@@ -7,7 +7,7 @@ import type { SaidAbove } from '../../engine/recovery/find-above.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import { namedBelow } from '../account/sight.ts';
 import { newestShown } from '../laws/judge-writes.ts';
-import { type Asked, fileInChain, frontIn, newSetsOf, theirFile } from '../scenario/wish-files.ts';
+import { type Asked, fileInChain, frontIn, isTheirOverlay, newSetsOf } from '../scenario/wish-files.ts';
 
 export function lastAbove(sim: Sim, asked: Asked): SaidAbove {
   const { host, moved } = sim.world;
@@ -18,12 +18,13 @@ export function lastAbove(sim: Sim, asked: Asked): SaidAbove {
     fileInChain(guest, index, 0),
     ...newSetsOf(asked).map(set => frontIn(set, index)),
   ];
+  const theirs = [...host.files.keys()].filter(isTheirOverlay);
   // Those that the saga has found in front are of its plan.
   const found = wish.named
     .filter(index => !coveredFirst.includes(index))
     .flatMap(index => {
       // Images of the saga's are found under the names that third parties gave to them, too.
-      const names = [theirFile(index), ...moved.flatMap(({ to, back }) => back ?? to ?? [])];
+      const names = [...theirs, ...moved.flatMap(({ to, back }) => back ?? to ?? [])];
       const sides = sidesOf(index);
       return names.flatMap(file => {
         const over = namedBelow(host.image(file));

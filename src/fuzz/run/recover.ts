@@ -120,12 +120,11 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
     coveredFirst.includes(index) ? theirFile(index) : fileInChain(guest, index, 0);
   const { ranOn = [] } = lastAbove(sim, asked);
   /** Through a third party's overlay that the guest was on above it. */
-  const read = (index: number, front: string) => {
-    const theirs = theirFile(index);
-    const isUnder = ranOn.includes(theirs) && namedBelow(sim.world.host.image(theirs)) === front;
-    return sim.world.readFile(isUnder ? theirs : front);
+  const read = (front: string) => {
+    const theirs = ranOn.find(file => namedBelow(sim.world.host.image(file)) === front);
+    return sim.world.readFile(theirs ?? front);
   };
-  const images = new Map(disks.map(index => [index, read(index, oldOf(index))] as const));
+  const images = new Map(disks.map(index => [index, read(oldOf(index))] as const));
   const { acknowledged } = sim.world.guest;
   const last = lastWritesOf(takeSight(sim));
   const worth = (set: ContentsByDisk) => {
@@ -148,7 +147,7 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
   const others = newSetsOf(asked).map(set => {
     // Nothing boots from a chain that is not whole; with an older journal that is what the recovery has to say.
     if (restored === undefined && !wish.named.every(index => isWhole(sim, frontIn(set, index)))) return -1;
-    const fronts = wish.named.map(index => [index, read(index, frontIn(set, index))] as const);
+    const fronts = wish.named.map(index => [index, read(frontIn(set, index))] as const);
     return worth(new Map([...images, ...fronts]));
   });
   const best = Math.max(...others);

@@ -30,6 +30,13 @@ export function theirFile(index: number): string {
   return `${DIRECTORY}/theirs${index}.qcow2`;
 }
 
+/** Whether a file is such an overlay, of whichever disk: a third party may mean another one than it calls it by. */
+export function isTheirOverlay(path: string): boolean {
+  return THEIR_OVERLAY.test(path);
+}
+
+const THEIR_OVERLAY = new RegExp(`^${DIRECTORY}/theirs\\d+\\.qcow2$`);
+
 /** Whether an image is a third party's own. */
 export function isTheirs(path: string): boolean {
   return path.startsWith(`${DIRECTORY}/theirs`) || path.startsWith(`${DIRECTORY}-theirs`);
