@@ -128,6 +128,8 @@ class Bench {
       signals: { abort: never, pivot: never, keepCopies: never, keepSnapshot: never },
       barrier: null,
       pauseLeftMs: () => plan.maxBlackoutMs,
+      pauseBegins: () => undefined,
+      pauseIsOver: () => undefined,
       pausedThroughout: () => true,
       likeness: () => 'alike',
       sawAlike: () => undefined,

@@ -16,6 +16,7 @@ export class Rendezvous {
   readonly #prepared = new Meeting();
   readonly #looked = new Meeting();
   readonly #taken = new Meeting();
+  readonly #resumed = new Meeting();
   readonly #confirmed = new Meeting();
   /** Whether it may still come to a decision, is at it, where no member can leave any more, or never will. */
   #state: 'open' | 'deciding' | 'left' = 'open';
@@ -47,8 +48,9 @@ export class Rendezvous {
   member(index: number): Barrier {
     return {
       prepared: () => this.#meet(this.#prepared, index, above => above.prepared()),
-      looked: () => this.#look(index),
+      looked: () => this.#meetHere(this.#looked, index),
       taken: withinMs => this.#vote(index, withinMs),
+      resumed: () => this.#meetHere(this.#resumed, index),
       confirmed: () => this.#confirm(index),
       leave: why => this.leave(why),
     };
@@ -65,6 +67,7 @@ export class Rendezvous {
     this.#state = 'left';
     for (const meeting of [this.#prepared, this.#looked, this.#taken, this.#confirmed])
       meeting.gate.reject(error);
+    this.#resumed.gate.resolve();
   }
 
   #meet(meeting: Meeting, index: number, comeFor: (above: Above) => Promise<void>): Promise<void> {
@@ -77,9 +80,8 @@ export class Rendezvous {
     return meeting.gate.promise;
   }
 
-  /** The other hosts' members pause when theirs have looked: a word to them and back would be longer than what it saves. */
-  #look(index: number): Promise<void> {
-    const { come, gate } = this.#looked;
+  /** Of this host alone: a word to the others and back would be longer than what it saves. */
+  #meetHere({ come, gate }: Meeting, index: number): Promise<void> {
     come.add(index);
     if (come.size === this.#here) gate.resolve();
     return gate.promise;
@@ -104,6 +106,7 @@ export class Rendezvous {
 
   #confirm(index: number): Promise<void> {
     const { come, gate } = this.#confirmed;
+    void this.#meetHere(this.#resumed, index); // one that was found resumed has not come there
     come.add(index);
     if (come.size === this.#size && this.#state === 'open') {
       this.#state = 'deciding';
@@ -120,7 +123,7 @@ export class Rendezvous {
 }
 
 /** The group as a member of one on other hosts. */
-type Above = Omit<Barrier, 'confirmed' | 'looked'>;
+type Above = Omit<Barrier, 'confirmed' | 'looked' | 'resumed'>;
 
 /** One thing that all members come to before any goes on. */
 class Meeting {

@@ -60,6 +60,9 @@ export function wasPausedByUs(record: Json): boolean {
   return readPause(record).byUs;
 }
 
+/** What QEMU has answered of a migration. */
+type MigrationTold = Replies<typeof SIGHT>[1];
+
 /** A guest that was stopped. */
 interface Held<L extends readonly Command[]> {
   readonly paused: Paused;
@@ -75,7 +78,8 @@ interface Held<L extends readonly Command[]> {
  * paused when QEMU has carried `stop` out. In S3 it depends on QEMU, which is asked: from 9.0 on `stop` holds back the wake-up,
  * and `cont` gives the guest back to its sleep; before, it does nothing.
  * `earlier` is a pause of this saga in which the guest may be still: found so, it stays the saga's. `ahead` goes in front of all; a
- * refusal there is of no consequence here.
+ * refusal there is of no consequence here. `told` is what was answered of a migration right before, which then is not asked again: one
+ * that has begun since is for the caller to look for behind the `stop`.
  */
 export async function holdGuest<const L extends readonly Command[]>(
   qmp: QmpClient,
@@ -83,18 +87,22 @@ export async function holdGuest<const L extends readonly Command[]>(
   {
     earlier,
     ahead = [],
-  }: { readonly earlier?: Paused | undefined; readonly ahead?: readonly Command[] } = {},
+    told,
+  }: {
+    readonly earlier?: Paused | undefined;
+    readonly ahead?: readonly Command[];
+    readonly told?: MigrationTold;
+  } = {},
 ): Promise<Held<L>> {
-  const [migrate, status] = [SIGHT[1], SIGHT[0]];
-  const commands = [...ahead, migrate, status, { execute: 'stop' }, ...behind] as const;
-  const answers = await qmp.pipeline(commands);
-  const [migration, found, stopped, ...replies] = answers.slice(ahead.length) as [
-    Replies<typeof SIGHT>[1],
+  const [status, migrate] = SIGHT;
+  const first = told === undefined ? [...ahead, migrate] : ahead;
+  const answers = await qmp.pipeline([...first, status, { execute: 'stop' }, ...behind] as const);
+  const [found, stopped, ...replies] = answers.slice(first.length) as [
     Replies<typeof SIGHT>[0],
     Reply<unknown>,
     ...Replies<L>,
   ];
-  const before = sightOf(found, migration);
+  const before = sightOf(found, told ?? (answers[ahead.length] as MigrationTold));
   if (!stopped.ok) throw stopped.error;
   const reached = before.running
     ? 'paused'

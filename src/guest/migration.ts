@@ -9,6 +9,8 @@ import type { MigrationInfo, StatusInfo } from '../qmp/schema.generated.ts';
 /** The commands of one look, to be sent alone or with others. */
 export const SIGHT = [{ execute: 'query-status' }, { execute: 'query-migrate' }] as const;
 
+type RunState = Pick<StatusInfo, 'running' | 'status'>;
+
 /** What one look has found. */
 export interface Sight {
   readonly running: boolean;
@@ -19,7 +21,7 @@ export interface Sight {
 }
 
 /** The look that two replies are. Throws what QEMU refused, to be asked again: that says nothing of what went before it. */
-export function sightOf(status: Reply<StatusInfo>, migration: Reply<MigrationInfo>): Sight {
+export function sightOf(status: Reply<RunState>, migration: Reply<MigrationInfo>): Sight {
   try {
     if (!status.ok) throw status.error;
     return sightIn(status.value, migration);
@@ -30,7 +32,7 @@ export function sightOf(status: Reply<StatusInfo>, migration: Reply<MigrationInf
 }
 
 /** The same of a run state that was told. Throws what QEMU refused. */
-export function sightIn({ running, status }: StatusInfo, migration: Reply<MigrationInfo>): Sight {
+export function sightIn({ running, status }: RunState, migration: Reply<MigrationInfo>): Sight {
   const isGone = status === 'prelaunch' && hasSent(migration);
   return { running, status: isGone ? 'postmigrate' : status, migration: migrationOf(migration) };
 }

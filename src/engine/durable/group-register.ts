@@ -250,6 +250,9 @@ export function lateBarrier(journal: Journal, clock: Clock, group: string, ask?:
   };
   return {
     ...{ prepared: gone, looked: gone, taken: gone },
+    async resumed() {
+      // No other guest's pause is known of here.
+    },
     async confirmed() {
       if (!(await hasCommitted(journal, clock, group, false, ask)))
         throw groupIsBack('it had not decided to commit');

@@ -21,6 +21,8 @@ export class Pause {
   /** `unsure`: it ran when this process came back to the pause, which may never have begun. */
   #guest: 'still' | 'ran' | 'unsure' = 'still';
   #openedMs = 0;
+  /** Whether it is known how long this pause was. */
+  #isMeasured = false;
   /**
    * Whether every mirror was seen to hold all that its source holds, in this pause; `apart`: that cannot be told any
    * more.
@@ -35,6 +37,10 @@ export class Pause {
   readonly ofSteps = {
     pausedThroughout: () => this.pausedThroughout(),
     pauseLeftMs: () => this.#leftMs,
+    pauseBegins: () => {
+      this.#openedMs = this.#clock.now();
+    },
+    pauseIsOver: () => this.#measureOnce(),
     likeness: () => (this.pausedThroughout() ? this.#seen : 'apart'),
     sawAlike: () => {
       if (this.#isOpen) this.#seen = 'alike';
@@ -84,13 +90,19 @@ export class Pause {
     this.#seen = inEarlierProcess && wasRescued ? 'apart' : 'unknown';
     this.#reentered = !inEarlierProcess;
     this.#guest = 'still';
+    this.#isMeasured = false;
     this.#openedMs = this.#clock.now();
   }
 
   close(): void {
-    if (this.#isOpen) this.measure(this.#openedMs);
+    if (this.#isOpen) this.#measureOnce();
     this.#isOpen = false;
     this.#seen = 'unknown';
+  }
+
+  #measureOnce(): void {
+    if (!this.#isMeasured) this.measure(this.#openedMs);
+    this.#isMeasured = true;
   }
 
   measure(sinceMs: number): void {

@@ -44,18 +44,8 @@ export const pauseGuest: Step = {
     const isMadeInPause = plan.operation === 'snapshot' && plan.method !== 'transaction';
     await expectNames(context, isMadeInPause ? 'claimed' : 'opened');
     await expectPlugged(context);
-    if (!isInGroup(plan)) {
-      const sight = await lookAtGuest(qmp);
-      expectNotMigrating(sight);
-      return pausedIn(sight);
-    }
-    // Whose look takes longest holds up a guest that is not paused yet; what was seen is looked at again with `stop`. The mark too:
-    // each command in front of a member's `stop` is time for which others are paused already.
-    const marks = marksOf(plan);
-    const answers: readonly Reply[] = await qmp.pipeline([...marks, ...SIGHT]);
-    const sight = sightOf(...(answers.slice(marks.length) as unknown as Replies<typeof SIGHT>));
+    const sight = await lookAtGuest(qmp);
     expectNotMigrating(sight);
-    await barrierOf(context).looked();
     return pausedIn(sight);
   },
 
@@ -64,9 +54,11 @@ export const pauseGuest: Step = {
     return probeDisks(plan.disks, () => (isLive(sight) && wasPausedByUs(observed) ? 'absent' : 'present'));
   },
 
-  async do({ qmp, plan, observed, outcomes, nothingSentYet }): Promise<PausedForSwitch> {
+  async do(context): Promise<PausedForSwitch> {
+    const { qmp, plan, observed, outcomes, nothingSentYet } = context;
     if (plan.operation === 'revert') await expectStopped(qmp);
-    const marks = isInGroup(plan) && nothingSentYet ? [] : marksOf(plan);
+    if (isInGroup(plan) && nothingSentYet) return pauseWithGroup(context);
+    const marks = marksOf(plan);
     if (!wasPausedByUs(observed)) {
       if (marks.length > 0) await qmp.pipeline(marks);
       return { ...readPause(observed), clean: false };
@@ -89,10 +81,11 @@ export const pauseGuest: Step = {
     return observed;
   },
 
-  async undo({ qmp, clock, plan, observed }, outcome) {
+  async undo({ qmp, clock, plan, observed, failure }, outcome) {
     const paused = readPause(outcome ?? observed);
-    if (paused.byUs) await resumeVcpus({ qmp, clock }, paused);
-    if (isTakenOneByOne(plan)) await unmarkTaking(qmp, plan);
+    // While its group is waited for nothing has been sent that pauses it: who has paused it since is another one.
+    if (paused.byUs && failure?.code !== 'GROUP') await resumeVcpus({ qmp, clock }, paused);
+    if (isMarkedBefore(plan)) await unmarkTaking(qmp, plan);
   },
 };
 
@@ -113,7 +106,8 @@ export const resumeGuest: Step = {
    * switch can still be rolled back. Where an earlier attempt may have resumed it already, only its administrator can
    * decide.
    */
-  async do({ qmp, clock, outcomes, plan, nothingSentYet, pausedThroughout }) {
+  async do(context) {
+    const { qmp, clock, outcomes, plan, nothingSentYet, pausedThroughout } = context;
     const paused = heldIn(outcomes);
     const seen = await lookFreshly({ qmp, clock }, nothingSentYet ? lastSeen(outcomes) : undefined);
     const migrating = migratedIn(seen.sight, paused);
@@ -125,9 +119,31 @@ export const resumeGuest: Step = {
       throw BlocksagaError.fromRecord({ ...migrating.toJSON(), effect });
     }
     if (paused.byUs) await resumeVcpus({ qmp, clock }, paused, seen);
+    if (isInGroup(plan)) {
+      context.pauseIsOver();
+      await context.barrier?.resumed();
+    }
     return null;
   },
 };
+
+/**
+ * What can be sent before is, and whose look takes longest holds up only guests that are not paused yet: each command in front of a
+ * member's `stop` is time for which others are paused already. What was seen of a migration is looked at again behind the snapshot.
+ */
+async function pauseWithGroup(context: StepContext): Promise<PausedForSwitch> {
+  const { qmp, plan, observed } = context;
+  const marks = marksOf(plan);
+  const answers: readonly Reply[] = await qmp.pipeline([...marks, ...SIGHT]);
+  const [status, told] = answers.slice(marks.length) as unknown as Replies<typeof SIGHT>;
+  expectNotMigrating(sightOf(status, told));
+  await barrierOf(context).looked();
+  if (!wasPausedByUs(observed)) return { ...readPause(observed), clean: false };
+  context.pauseBegins();
+  const { paused, migrating } = await holdGuest(qmp, [], { told });
+  if (migrating !== undefined) throw migrating;
+  return { ...paused, clean: false };
+}
 
 function isInGroup(plan: Plan): boolean {
   return plan.operation === 'snapshot' && plan.group !== undefined;
@@ -136,16 +152,17 @@ function isInGroup(plan: Plan): boolean {
 /**
  * By what a next process knows this QEMU if this one dies in the pause: the saga's mark, put there once more where a third party
  * has taken it away, as in a rollback nothing else may be left. Of snapshots that are taken one by one nothing is there in front
- * of the first, and without a mark the first would look like the end of its saga.
+ * of the first, and without a mark the first would look like the end of its saga; of a group each command in the pause is one too many.
  */
 function marksOf(plan: Plan): readonly Command[] {
   if (!plan.marksQemu) return [];
-  const taking = isTakenOneByOne(plan) ? takingMark(plan) : null;
+  const taking = isMarkedBefore(plan) ? takingMark(plan) : null;
   return taking === null ? [markOf(plan)] : [markOf(plan), taking];
 }
 
-function isTakenOneByOne(plan: Plan): boolean {
-  return plan.operation === 'snapshot' && plan.method === 'sequential';
+/** Whether the mark of the snapshot is put in front of the pause. */
+function isMarkedBefore(plan: Plan): boolean {
+  return plan.operation === 'snapshot' && (plan.method === 'sequential' || plan.group !== undefined);
 }
 
 /** The pause of the switch, or that in which the rest of a commit was merged. */

@@ -4,6 +4,7 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { expectFronts, frontOf, readGraph } from '../../guest/graph.ts';
+import { readPause } from '../../guest/hold-guest.ts';
 import { isTaking, takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
 import { expectNotMigrating, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
@@ -62,20 +63,30 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
 
 /**
  * In the pause of a group, over overlays that are open or that QEMU makes; what it decides is the group's. QEMU flushes each
- * disk in front of its snapshot and reports when that fails, which `stop` does not. A migration is looked for before the vote: behind
- * `go` others run on their overlays already.
+ * disk in front of its snapshot and reports when that fails, which `stop` does not. A migration, and whether the overlays are in front
+ * of the devices, is looked for before the vote: behind `go` others run on their overlays already. The mark is there since before the pause.
  */
 export const takeSnapshotInPause: Step<SnapshotPlan> = {
   name: 'takeSnapshotInPause',
   probe: probeOverlays,
 
   async do(context) {
-    const { qmp, plan } = context;
+    const { qmp, plan, outcomes } = context;
     expectPausedThroughout(context);
-    await expectNames(context, 'claimed');
-    const sight = sightOf(...(await takeAll(qmp, plan, actionsOf(plan), SIGHT)));
+    const [blocks, migration, status] = await takeAll(qmp, plan, [], looksInPause(outcomes));
+    const sight = sightOf(status ?? PAUSED, migration);
     expectNotMigrating(sight, 'applied');
     if (sight.running) throw resumedByThirdParty();
+    // Of a guest that was not asked for its run state an event tells that it runs; behind `go` it is asked.
+    expectPausedThroughout(context);
+    if (!blocks.ok) throw askAgain(blocks.error);
+    expectFronts(blocks.value, plan.disks, disk => disk.goal);
+    return null;
+  },
+
+  /** A probe has found the overlays in front, and has not looked for a migration. */
+  async adopt({ qmp }) {
+    expectNotMigrating(await lookAtGuest(qmp), 'applied');
     return null;
   },
 
@@ -122,6 +133,19 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   undo: undoSnapshots,
 };
 
+/** The run state of a guest that this saga has paused. */
+const PAUSED = { ok: true, value: { running: false, status: 'paused' } } as const;
+
+/**
+ * Each command in the pause of a group holds up all of its guests: the run state is asked only where it may tell more than that the
+ * guest is paused. Where an earlier migration has ended it alone tells of another one that has ended since.
+ */
+function looksInPause(outcomes: StepContext['outcomes']) {
+  const { byUs, migration } = readPause(outcomes.get('pauseGuest') ?? null);
+  const looks = [{ execute: 'query-block' }, SIGHT[1]] as const;
+  return byUs && migration === 'none' ? looks : ([...looks, SIGHT[0]] as const);
+}
+
 /** In front of the decision, and not again in a next process, where it may have been taken. */
 async function findNames(context: StepContext<SnapshotPlan>, when: 'opened' | 'claimed'): Promise<Json> {
   await expectNames(context, when);
@@ -161,7 +185,8 @@ async function transact(context: StepContext<SnapshotPlan>, when: 'opened' | 'cl
   expectNotMigrating(await lookAtGuest(qmp));
   expectSnapshotted(await qmp.execute('query-block'), plan.disks);
   await expectNames(context, when);
-  const sight = await takeAll(qmp, plan, actionsOf(plan), SIGHT);
+  const mark = takingMark(plan);
+  const sight = await takeAll(qmp, plan, mark === null ? [] : [mark], SIGHT);
   if (canUndoSnapshots(plan)) expectNotMigrating(sightOf(...sight), 'applied');
 }
 
@@ -178,20 +203,15 @@ export function expectSnapshotted(blocks: readonly BlockInfo[], disks: readonly 
   }
 }
 
-/** Gives what is looked at right behind the transaction, in the same write. */
+/** Gives what is looked at right behind the transaction, in the same write as it and what goes `ahead`. */
 async function takeAll<const L extends readonly Command[]>(
   qmp: QmpClient,
   plan: SnapshotPlan,
-  actions: Actions,
+  ahead: readonly Command[],
   looks: L,
 ): Promise<Replies<L>> {
-  const mark = takingMark(plan);
-  const ahead = mark === null ? [] : [mark];
-  const answers = await qmp.pipeline([
-    ...ahead,
-    { execute: 'transaction', arguments: { actions } },
-    ...looks,
-  ]);
+  const transaction = { execute: 'transaction', arguments: { actions: actionsOf(plan) } } as const;
+  const answers = await qmp.pipeline([...ahead, transaction, ...looks]);
   const [taken, ...looked] = answers.slice(ahead.length) as [Reply, ...Replies<L>];
   if (!taken.ok) await attributeToDisk(plan.disks, Promise.reject(taken.error));
   return looked as unknown as Replies<L>;

@@ -2,11 +2,12 @@
  * The steps in which a snapshot meets the other members of its group. None changes anything of the guest: what they come to
  * is whether all have come so far, and whether the group commits.
  */
-import { expectFronts } from '../../guest/graph.ts';
+import { BlocksagaError } from '../../errors.ts';
 import { seenAt } from '../../guest/hold-guest.ts';
-import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
+import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
 import type { SnapshotPlan } from '../../plan/plan.ts';
-import { barrierOf } from '../step/barrier.ts';
+import { expectNames } from '../prepare/expect-names.ts';
+import { type Barrier, barrierOf, groupIsBack } from '../step/barrier.ts';
 import { expectPausedThroughout, resumedByThirdParty } from '../step/expect-paused.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 
@@ -31,8 +32,7 @@ export const awaitMembers: Step<SnapshotPlan> = {
 
 /**
  * Votes, in the pause, and waits for `go`; where that does not come, the guest has still time to go back to its old images
- * before it is resumed. Then one look says whether the guest was paused up
- * to here, with the overlays in front; it is also the look that the resume needs.
+ * before it is resumed. Then one look says whether the guest was paused up to here; it is also the look that the resume needs.
  */
 export const awaitGo: Step<SnapshotPlan> = {
   name: 'awaitGo',
@@ -40,24 +40,22 @@ export const awaitGo: Step<SnapshotPlan> = {
   probe: absent,
 
   async do(context) {
-    const { qmp, clock, plan } = context;
+    const { qmp, clock } = context;
     expectPausedThroughout(context);
     await barrierOf(context).taken(context.pauseLeftMs() * GO_SHARE);
     const sentMs = clock.now();
-    const [blocks, ...looks] = await qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]);
-    const sight = sightOf(...looks);
+    const sight = await lookAtGuest(qmp);
     expectNotMigrating(sight);
     if (sight.running) throw resumedByThirdParty();
     expectPausedThroughout(context);
-    if (!blocks.ok) throw blocks.error;
-    expectFronts(blocks.value, plan.disks, disk => disk.goal);
     return seenAt(sight, sentMs);
   },
 };
 
 /**
  * Answers that the guest was still paused when `go` came, and waits for the group's decision. Its intent is durable before
- * the answer: a member without that intent is in no group that was committed.
+ * the answer: a member without that intent is in no group that was committed. Right in front of the answer, when no guest is paused
+ * any more, the names of its images are looked at for the last time.
  */
 export const decideWithGroup: Step<SnapshotPlan> = {
   name: 'decideWithGroup',
@@ -68,10 +66,22 @@ export const decideWithGroup: Step<SnapshotPlan> = {
 
   async do(context) {
     // In a later process the saga's own word is as good as the group's.
-    if (!context.decided) await barrierOf(context).confirmed();
+    if (context.decided) return null;
+    const barrier = barrierOf(context);
+    // In a later process it may have answered before, and the group may have committed.
+    if (context.nothingSentYet)
+      await expectNames(context, 'claimed').catch(error => leaveFor(error, barrier));
+    await barrier.confirmed();
     return null;
   },
 };
+
+/** Throws GROUP: the others are rolled back too. */
+function leaveFor(error: unknown, barrier: Barrier): never {
+  if (!(error instanceof BlocksagaError)) throw error;
+  barrier.leave(error.message);
+  throw groupIsBack(error.message);
+}
 
 async function absent({ plan }: StepContext<SnapshotPlan>) {
   return probeDisks(plan.disks, () => 'absent');

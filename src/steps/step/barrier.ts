@@ -4,7 +4,7 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 
-/** One member's end. Each method but `leave` rejects with GROUP when the group is rolled back. */
+/** One member's end. Each method but `resumed` and `leave` rejects with GROUP when the group is rolled back. */
 export interface Barrier {
   /** All members are prepared when it resolves, and none has paused its guest before. */
   prepared(): Promise<void>;
@@ -15,6 +15,11 @@ export interface Barrier {
    * with GROUP too where nothing was heard for so long.
    */
   taken(withinMs: number): Promise<void>;
+  /**
+   * This member's guest runs again. Resolves, and never rejects, when those of all of this host do, or the group is rolled back: what
+   * is written from then on holds up no guest that is still paused.
+   */
+  resumed(): Promise<void>;
   /** Answers that the guest was still paused when `go` came. Resolves when the group's decision to commit is durable. */
   confirmed(): Promise<void>;
   /** This member rolls back or has ended: where the group has not decided to commit, it never will. */

@@ -148,6 +148,10 @@ export interface StepContext<P extends Plan = Plan> {
   // The pause of the guest, as far as this process knows it.
   /** What is left of the permitted pause, in milliseconds; all of it where the guest is not paused. */
   pauseLeftMs(): number;
+  /** For the step that begins it: from here on it counts, where something else was waited for first. */
+  pauseBegins(): void;
+  /** For the step that ends it: it has ended, though more is waited for. */
+  pauseIsOver(): void;
   /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
   pausedThroughout(): boolean;
   /**
