@@ -220,6 +220,39 @@ describeOnQemu('an offline recovery of a commit', () => {
   });
 });
 
+describeOnQemu('an offline recovery of a saga that saw no files', () => {
+  test('asks whether an image is the right one that stands on another', async () => {
+    await using on = await stage({ disks: 2 });
+    on.tap.after('transaction', async () => {
+      await on.vm.awaitWrites(16);
+      await on.vm.kill();
+    });
+    const disks = on.snapshotAll(index => ({ overlay: on.newFile(index) }));
+    const saga = await on.engine.snapshot({ ...disks, ...on.tapped, files: null, id: ID });
+    expect((await saga.result).outcome).toBe('needsRecovery');
+    const file = on.newFile(1);
+    renameSync(file, aside(file));
+    makeTheirs(file);
+    const before = contentsOf(on);
+    const refused = await recoverOffline(on.journal, ID, DEAD).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(BlocksagaError);
+    expect(refused).toMatchObject({
+      code: 'FILES',
+      message: expect.stringMatching(
+        `${file} could not be proved.* leads to no image.*--accept-image ${file}`,
+      ),
+    });
+    expect(contentsOf(on)).toEqual(before);
+    moveBack(file);
+    const result = await recoverOffline(on.journal, ID, DEAD);
+    expect(result).toMatchObject({
+      outcome: 'committed',
+      why: expect.stringContaining('could not be proved of'),
+    });
+    await expectNothingLost(on, result);
+  });
+});
+
 describeOnQemu('the command line', () => {
   beforeAll(buildCommand);
 

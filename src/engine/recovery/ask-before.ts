@@ -37,7 +37,7 @@ export async function askBefore(
   // What another file holds says nothing of where the guest ran, not to an administrator either.
   if (said.front === undefined)
     await expectRightFiles(decide([]).parts, rightful, { files, images }, 'first');
-  else await expectBothSides({ plan, records, isOlder }, rightful, files);
+  else await expectBothSides({ plan, records, isOlder }, rightful, { files, images });
   const { overlays, unseen } = await findAbove(
     { id: row.id, plan, begunMs: row.createdAtMs, said, known: [...rightful.known.values()] },
     images,
@@ -47,7 +47,7 @@ export async function askBefore(
   const { choices, kept } = await askAndChoose(
     row,
     decide,
-    { front: said.front, isOlder, on, isReplaced: file => isReplaced(file, rightful, files) },
+    { front: said.front, isOlder, on, isReplaced: file => isReplaced(file, rightful, { files, images }) },
     images,
   );
   const end = decide(choices).parts.at(-1);

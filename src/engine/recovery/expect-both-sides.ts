@@ -6,7 +6,6 @@
 import { BlocksagaError } from '../../errors.ts';
 import { plainName } from '../../guest/graph.ts';
 import { isSameFile } from '../../images/file-identity.ts';
-import type { Files } from '../../images/files.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import { chainOfImage, filesOfImage } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, Plan, StagePlan } from '../../plan/plan.ts';
@@ -14,7 +13,8 @@ import { stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import { isReleased } from '../removal/claims.ts';
-import { inodeOf, type Rightful } from './expect-right-files.ts';
+import { type Headers, wrongHeader } from './expect-headers.ts';
+import { inodeOf, type Rightful, unknownInWords } from './expect-right-files.ts';
 
 /** What is looked at: the saga's disks, and whether its journal is an older copy, which may lack that an image was made at all. */
 interface Asked {
@@ -26,9 +26,10 @@ interface Asked {
 /** Throws FILES, with all names that lead elsewhere. */
 export async function expectBothSides(
   { plan, records, isOlder }: Asked,
-  { saga, known, accepted }: Rightful,
-  files: Pick<Files, 'stat'>,
+  rightful: Rightful,
+  at: Headers,
 ): Promise<void> {
+  const { saga, known, accepted } = rightful;
   const left = new Set(unpluggedOf(records).map(({ index }) => index));
   const found = new Map<string, string>();
   let first: string | undefined;
@@ -38,7 +39,8 @@ export async function expectBothSides(
       for (const { file, isNew } of namesOf(disk)) {
         if (accepted.includes(file) || found.has(file)) continue;
         const knew = known.get(file);
-        const stands = await files.stat(file);
+        const stands = await at.files.stat(file);
+        const led = await wrongHeader(file, rightful, at);
         const isFront = file === plainName(disk.image.file) || file === plainName(disk.file);
         const mayBeGone = isNew && isReleased(disk, own);
         const isMissed = isOlder ? knew !== undefined || isFront : knew !== undefined && isNew;
@@ -48,8 +50,9 @@ export async function expectBothSides(
             : knew === undefined
               ? isOlder && isNew && unprovedInWords(stands.identity)
               : !isSameFile(knew, stands.identity) && replacedInWords(knew, stands.identity);
-        if (words === false) continue;
-        found.set(file, `disk ${disk.disk}: under the name ${file} there is ${words}`);
+        if (led !== undefined) found.set(file, `disk ${disk.disk}: ${unknownInWords(file, led)}`);
+        else if (words === false) continue;
+        else found.set(file, `disk ${disk.disk}: under the name ${file} there is ${words}`);
         first ??= disk.disk;
       }
     }

@@ -6,8 +6,6 @@
 import { BlocksagaError } from '../../errors.ts';
 import { plainName } from '../../guest/graph.ts';
 import { isSameFile } from '../../images/file-identity.ts';
-import type { Files } from '../../images/files.ts';
-import type { Images } from '../../images/images.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import { chainOfImage, filesOfImage } from '../../plan/chain-of-image.ts';
 import type { ChainImage, DiskPlan, Plan } from '../../plan/plan.ts';
@@ -15,6 +13,7 @@ import { stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { heldClaim } from '../removal/claims.ts';
 import type { OfflineAction, OfflineDisk } from './decide-offline.ts';
+import { type Headers, type KnownFiles, leadsIn, wrongHeader } from './expect-headers.ts';
 import { makingOf } from './offline-images.ts';
 import type { OfflineEnd } from './offline-parts.ts';
 import { isShortened } from './shorten-offline.ts';
@@ -28,14 +27,9 @@ export interface SaidRight {
   readonly acceptImages?: readonly string[];
 }
 
-/** By their names, the identities of the files that the saga has found or made. */
-type KnownFiles = ReadonlyMap<string, string>;
-
 /** What is known and was said of a saga's files. */
-export interface Rightful {
+export interface Rightful extends KnownFiles {
   readonly saga: string;
-  readonly known: KnownFiles;
-  readonly accepted: readonly string[];
   /** An earlier run of the recovery may have made overlays anew. */
   readonly isBegun: boolean;
 }
@@ -61,7 +55,7 @@ export function rightfulFiles(
     }
   }
   const unknown = accepted.find(file => !names.has(file));
-  if (unknown === undefined) return { saga, known, accepted, isBegun };
+  if (unknown === undefined) return { saga, known, leads: leadsIn(plan), accepted, isBegun };
   throw new BlocksagaError(
     'REQUEST_INVALID',
     `${unknown} is no image of saga ${saga}: its images are ${[...names].toSorted().join(', ')}`,
@@ -83,12 +77,6 @@ interface Needed {
 
 type Part = OfflineEnd['parts'][0];
 
-/** Where it is looked. */
-export interface LookedAt {
-  readonly files: Pick<Files, 'stat'>;
-  readonly images: Pick<Images, 'look'>;
-}
-
 /**
  * `first`: before the images are asked where the guest ran, which an old one that is not there may tell. `before`: nothing has
  * been changed. `meanwhile`: something may have.
@@ -99,60 +87,81 @@ export type When = 'first' | 'before' | 'meanwhile';
 export async function expectRightFiles(
   parts: readonly Part[],
   rightful: Rightful,
-  { files, images }: LookedAt,
+  at: Headers,
   when: When,
   of?: DiskPlan,
 ): Promise<void> {
-  for (const [at, part] of parts.entries()) {
+  for (const [place, part] of parts.entries()) {
     for (const { index, action } of part.verdict.disks) {
       const disk = part.plan.disks[index];
       if (disk === undefined || (of !== undefined && of !== disk)) continue;
-      const isEnd = at === parts.length - 1;
+      const isEnd = place === parts.length - 1;
       const mayBeAnew = rightful.isBegun || when === 'meanwhile';
       // The images above those that leave are looked at first: by the right header only is a chain known to be shortened.
-      const isDone = async () => action === 'shorten' && (await isShortened(part.plan, disk, images));
+      const isDone = async () => action === 'shorten' && (await isShortened(part.plan, disk, at.images));
       for (const needed of neededBy(part, disk, action, { isEnd, mayBeAnew }))
-        if (!(needed.leaves && (await isDone()))) await expectRight(needed, rightful, files, when);
+        if (!(needed.leaves && (await isDone()))) await expectRight(needed, rightful, at, when);
     }
   }
 }
 
-/** Whether another file stands there than the saga knew, and that was not said to be right. */
-export async function isReplaced(
-  file: string,
-  { known, accepted }: Rightful,
-  files: Pick<Files, 'stat'>,
-): Promise<boolean> {
+/** Whether another file stands there than the saga knew, as far as that can be told, and that was not said to be right. */
+export async function isReplaced(file: string, rightful: Rightful, at: Headers): Promise<boolean> {
+  const { known, accepted } = rightful;
+  if ((await wrongHeader(file, rightful, at)) !== undefined) return true;
+  const { files } = at;
   const knew = known.get(file);
   const stands = knew === undefined || accepted.includes(file) ? undefined : await files.stat(file);
   return knew !== undefined && stands !== undefined && !isSameFile(knew, stands.identity);
 }
 
-async function expectRight(
-  { disk, file, mustStand, isWritten, withoutIt }: Needed,
-  { saga, known, accepted }: Rightful,
-  files: Pick<Files, 'stat'>,
-  when: When,
-): Promise<void> {
-  const knew = known.get(file);
-  if (knew === undefined || accepted.includes(file)) return;
-  const stands = await files.stat(file);
-  const isAskedYet = when === 'first' && disk.image.file !== file;
-  if (stands === undefined ? !mustStand || isAskedYet : isSameFile(knew, stands.identity)) return;
-  const found =
-    stands === undefined
-      ? `nothing stands under the name ${file} any more, where ${inodeOf(knew)} was`
-      : `under the name ${file} there is ${inodeOf(stands.identity)} now, another file than ${inodeOf(knew)}, which the saga knew there`;
-  const lost = stands === undefined ? withoutIt : null;
+async function expectRight(needed: Needed, rightful: Rightful, at: Headers, when: When): Promise<void> {
+  const { disk, file, isWritten, withoutIt } = needed;
+  const { saga } = rightful;
+  const wrong = await whatIsWrong(needed, rightful, at, when);
+  if (wrong === undefined) return;
+  const { found, stands } = wrong;
+  const lost = stands ? null : withoutIt;
   const accept = `"blocksaga resume --offline ${saga} --accept-image ${file}"`;
   throw new BlocksagaError(
     'FILES',
     `disk ${disk.disk}: ${found}; it is to be ${isWritten ? 'written to' : 'booted from'}. ` +
       `${when === 'meanwhile' ? 'It was replaced while this recovery worked' : 'Nothing has been changed'}. ` +
       'Find that file ("find -inum" looks for it) and put the right file back, then run this again. ' +
-      `${lost ?? `If ${stands === undefined ? 'a copy of it, as from a backup, is put there' : 'what stands there is the right image, such as a copy from a backup'}, say so`}: ${accept}`,
+      `${lost ?? `If ${stands ? 'what stands there is the right image, such as a copy from a backup' : 'a copy of it, as from a backup, is put there'}, say so`}: ${accept}`,
     { saga, disk: disk.disk },
   );
+}
+
+/** What is found there in words, and whether anything stands there; undefined where it is right, or nothing tells. */
+async function whatIsWrong(
+  { disk, file, mustStand }: Needed,
+  rightful: Rightful,
+  at: Headers,
+  when: When,
+): Promise<{ readonly found: string; readonly stands: boolean } | undefined> {
+  const { known, accepted } = rightful;
+  const led = await wrongHeader(file, rightful, at);
+  if (led !== undefined) return { found: unknownInWords(file, led), stands: true };
+  const knew = known.get(file);
+  if (knew === undefined || accepted.includes(file)) return undefined;
+  const stands = await at.files.stat(file);
+  const isAskedYet = when === 'first' && disk.image.file !== file;
+  if (stands === undefined) {
+    if (!mustStand || isAskedYet) return undefined;
+    const found = `nothing stands under the name ${file} any more, where ${inodeOf(knew)} was`;
+    return { found, stands: false };
+  }
+  if (isSameFile(knew, stands.identity)) return undefined;
+  return {
+    found: `under the name ${file} there is ${inodeOf(stands.identity)} now, another file than ${inodeOf(knew)}, which the saga knew there`,
+    stands: true,
+  };
+}
+
+/** In words, of an image whose file the saga does not know. */
+export function unknownInWords(file: string, led: string): string {
+  return `what stands under the name ${file} could not be proved to be the image that QEMU had there; ${led}`;
 }
 
 /** In words, of an identity. */

@@ -19,7 +19,7 @@ import { endAtLast } from './excuse-conditions.ts';
 import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
 import type { ContentsByDisk } from './judge-writes.ts';
 import { isDoubted } from './last-image.ts';
-import { isMoved, isReplaced, ledElsewhereUntold } from './moved-files.ts';
+import { isMoved, isReplaced, ledElsewhereUntold, meetsMoved } from './moved-files.ts';
 import { copiedMeanwhile, newFilesOf } from './nothing-left-law.ts';
 import type { Pardon } from './pardon.ts';
 import { isSideOfRevert } from './unplugged-law.ts';
@@ -98,8 +98,11 @@ function oneSet(account: Account, booted: Sight): string | undefined {
       if (isSideOfRevert(account, index, path, offline?.result?.outcome === 'committed')) continue;
       return `${device}, which has left, is said to have been on ${path} last, and was on ${left}`;
     }
-    const isMoved = moves && wish.named.includes(index);
-    const chain = isMoved ? set(index) : (before.disks[index]?.chain ?? []).map(image => image.path);
+    // A disk that is not the saga's boots what a third party has put under its names.
+    const isOthers = !wish.named.includes(index) && meetsMoved(account, disk);
+    if (isOthers && path === before.disks[index]?.path) continue;
+    const isSwitched = moves && wish.named.includes(index);
+    const chain = isSwitched ? set(index) : (before.disks[index]?.chain ?? []).map(image => image.path);
     const front = chain[0] ?? theirFile(index);
     if (path !== front) return `${device} is to be booted from ${path}, not from ${front}`;
     const wrong = wrongChain(chain, disk);

@@ -4,8 +4,11 @@
  */
 import { MAKES } from '../../engine/removal/claims.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
-import type { Account } from '../account/account.ts';
+import { type Account, askedOf, type Struck } from '../account/account.ts';
 import { newSetsOf } from '../scenario/wish-files.ts';
+import { isPowerCut } from './excuse-conditions.ts';
+import { isHeldSomewhere } from './held-somewhere.ts';
+import { isUnproved, takesNameOf } from './moved-files.ts';
 
 type Told = Pick<SagaResult, 'leftovers'> | undefined;
 
@@ -29,6 +32,36 @@ export function mayBeThere(
       kind === 'intent' && MAKES.has(step.slice(step.lastIndexOf('.') + 1)) && !step.startsWith('undo.'),
   );
   return scenario.elsewhere !== undefined && isNew && wasAsked;
+}
+
+/**
+ * A disk is booted from what a third party has put under the name of an image whose file the saga does not see, and the recovery says that
+ * this was not proved. It stands where that image stood, as its header says, and what was written is in some file, or QEMU itself has
+ * written to the third party's.
+ */
+export function isBootedUnproved({ fault }: Struck, account: Account): boolean {
+  const { scenario, offline, shutDown, before, moved, overwritten } = account;
+  const { result, booted } = offline ?? shutDown ?? {};
+  if (scenario.elsewhere === undefined || booted === undefined) return false;
+  const { wish, guest } = scenario;
+  const isTheirs = (name: string) =>
+    moved.some(({ path, made, back }) => path === name && made !== undefined && back === undefined) &&
+    takesNameOf(fault, name) &&
+    isUnproved(result, name);
+  const chains = (index: number) => [
+    before.disks[index]?.chain.map(({ path }) => path) ?? [],
+    ...newSetsOf(askedOf(account)).map(set => set(index)),
+  ];
+  const isSuch = (index: number) => {
+    const headers = booted.disks[index]?.headers ?? [];
+    return headers.some(isTheirs) && chains(index).some(chain => chain.join() === headers.join());
+  };
+  const isWritten =
+    overwritten.some(isTheirs) || wish.operation === 'revert' || account.struck.some(isPowerCut);
+  return (
+    wish.named.some(isSuch) &&
+    (isWritten || isHeldSomewhere({ ...account.atLast, files: booted.files }, guest.disks))
+  );
 }
 
 /** A new image is gone whose name was in no directory for good yet when the power failed, and the recovery says which. */

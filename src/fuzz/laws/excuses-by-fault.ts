@@ -7,6 +7,7 @@ import type { Account, Struck } from '../account/account.ts';
 import { ASKS_TO_COMMIT } from '../account/asks-to-commit.ts';
 import { MIGRATED_AWAY } from '../account/migration-watch.ts';
 import { forgetsJobs } from '../scenario/since.ts';
+import { isBootedUnproved } from './elsewhere-law.ts';
 import type { ByFault } from './excuse.ts';
 import {
   type EndJudged,
@@ -271,6 +272,12 @@ export const BY_FAULT: readonly ByFault[] = [
     ...{ law: 'only what is ours', fault: 'kill' },
     reason: 'a power cut may take what the other one had not flushed',
     only: isPowerCut,
+  },
+  {
+    ...{ law: 'the dead leave one set', fault: 'file' },
+    reason:
+      'what a third party puts under the name of an image is not told from that by who sees no file of QEMU’s: the recovery says which it could not prove',
+    only: isBootedUnproved,
   },
   {
     ...{ law: 'the dead leave one set', fault: 'kill' },

@@ -200,9 +200,9 @@ export function asksFor(result: Pick<SagaResult, 'error'> | undefined, path: str
   return message.includes('put the right file back') && message.split(/[\s,:;]+/).includes(path);
 }
 
-/** Whether a saga says of a name that it cannot know whether the file there is its own. */
-export function isUnproved(result: Pick<SagaResult, 'error'> | undefined, path: string): boolean {
-  const said = (result?.error?.message ?? '')
+/** Whether a saga says of a name that it cannot know whether the file there is its own, or is the one that QEMU had open. */
+export function isUnproved(result: Pick<SagaResult, 'error' | 'why'> | undefined, path: string): boolean {
+  const said = `${result?.error?.message ?? ''}; ${result?.why ?? ''}`
     .split(/[:;] /)
     .filter(words => words.includes('could not be proved'));
   return said.some(words => words.split(/[\s,]+/).includes(path));

@@ -131,7 +131,9 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
     act({ path, how }) {
       const directory = directoryOf(path);
       if (how === 'renameDirectory' || how === 'replaceDirectory') {
-        moved = [...moved, ...actOnDirectory(directory, how)];
+        // What it has moved before is elsewhere now, too.
+        const taken = actOnDirectory(directory, how);
+        moved = [...moved, ...taken];
         return;
       }
       const file = host.files.get(path);

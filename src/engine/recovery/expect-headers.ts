@@ -1,0 +1,114 @@
+/**
+ * Images that a saga knows by their names alone, since it did not see QEMU's files or its journal lacks them: whether what stands under
+ * such a name can be the image that the saga knew, by what its header leads to. A third party's image rarely stands where that one did;
+ * where it does nothing tells the two apart, and the result says which images were not proved. It only reads.
+ */
+import { plainName } from '../../guest/graph.ts';
+import { isSameFile } from '../../images/file-identity.ts';
+import type { Files } from '../../images/files.ts';
+import type { Images } from '../../images/images.ts';
+import { chainOfImage } from '../../plan/chain-of-image.ts';
+import type { ChainImage, DiskPlan, Plan } from '../../plan/plan.ts';
+import { stagesOf } from '../../steps/stages.ts';
+
+/** By the names of images, their formats and the images that their headers may lead to; null where that is none. */
+export type Leads = ReadonlyMap<string, Lead>;
+
+interface Lead {
+  readonly driver: string;
+  readonly to: ReadonlySet<string | null>;
+}
+
+/** What is known of the files of a saga's images. */
+export interface KnownFiles {
+  /** By their names, the identities of the files that the saga has found or made. */
+  readonly known: ReadonlyMap<string, string>;
+  /** Of those whose identities are not known: what tells that another image stands there. */
+  readonly leads: Leads;
+  /** Files that were said to be the right ones. */
+  readonly accepted: readonly string[];
+}
+
+/** Before the saga, and as the saga leaves them, or has them for a while. */
+export function leadsIn(plan: Plan): Leads {
+  const leads = new Map<string, { readonly driver: string; readonly to: Set<string | null> }>();
+  for (const { plan: stage } of stagesOf(plan)) {
+    for (const chain of stage.disks.flatMap(disk => chainsOf(stage.operation, disk))) {
+      for (const [at, image] of chain.entries()) {
+        const below = chain[at + 1];
+        if (image.unnameable !== undefined || below?.unnameable !== undefined) continue;
+        const file = plainName(image.file);
+        const lead = leads.get(file) ?? { driver: image.driver, to: new Set() };
+        leads.set(file, lead);
+        lead.to.add(below === undefined ? null : plainName(below.file));
+      }
+    }
+  }
+  return leads;
+}
+
+/** The header of an image that is reused was proved before anything of the guest came to depend on it. */
+function chainsOf(operation: Plan['operation'], disk: DiskPlan): readonly (readonly ChainImage[])[] {
+  const { chain, image } = disk;
+  const fresh = chainOfImage(disk);
+  const [front = disk] = fresh;
+  const below = chain.slice(chain.findIndex(({ file }) => file === image.openedOn?.file));
+  return [
+    chain,
+    fresh,
+    ...(image.openedOn === undefined ? [] : [[front, ...below]]),
+    ...(operation === 'snapshot' ? [[front, ...chain]] : []),
+  ];
+}
+
+/** Where it is looked. */
+export interface Headers {
+  readonly files: Pick<Files, 'stat'>;
+  readonly images: Pick<Images, 'look'>;
+}
+
+/** Where the header of an image that is known by its name alone leads instead, in words; undefined where it is right, or does not tell. */
+export async function wrongHeader(
+  file: string,
+  { known, leads, accepted }: KnownFiles,
+  { files, images }: Headers,
+): Promise<string | undefined> {
+  const lead = leads.get(file);
+  if (lead === undefined || known.has(file) || accepted.includes(file)) return undefined;
+  const sight = await images.look({ file, driver: lead.driver });
+  if (sight.state !== 'readable') return undefined;
+  const found = sight.backing === null ? null : plainName(sight.backing.file);
+  for (const meant of lead.to) if (await isSame(found, meant, files)) return undefined;
+  const [meant = null] = lead.to;
+  return `its header leads to ${found ?? 'no image'}, and not to ${meant ?? 'none'}`;
+}
+
+async function isSame(
+  found: string | null,
+  meant: string | null,
+  files: Pick<Files, 'stat'>,
+): Promise<boolean> {
+  if (found === meant) return true;
+  if (found === null || meant === null) return false;
+  const [one, other] = [await files.stat(found), await files.stat(meant)];
+  return one !== undefined && other !== undefined && isSameFile(one.identity, other.identity);
+}
+
+/** In words, the files of the chains that are booted from of which it was not proved that QEMU had them open; nothing where all are. */
+export async function unprovedInWords(
+  chains: readonly (readonly string[])[],
+  { known, accepted }: KnownFiles,
+  files: Pick<Files, 'stat'>,
+): Promise<readonly string[]> {
+  const unproved: string[] = [];
+  for (const file of new Set(chains.flat())) {
+    if (!file.startsWith('/') || known.has(file) || accepted.includes(file)) continue;
+    const stands = await files.stat(file);
+    const isKnown = [...known.values()].some(one => stands !== undefined && isSameFile(one, stands.identity));
+    if (stands?.kind === 'file' && !isKnown) unproved.push(file);
+  }
+  if (unproved.length === 0) return [];
+  return [
+    `it could not be proved of ${unproved.join(', ')} that QEMU had no other file open by that name, since this saga has not seen QEMU's files`,
+  ];
+}
