@@ -104,10 +104,11 @@ async function writeWrappers(version: QemuVersion, folder: string): Promise<void
     `exec "$root/${loader}" --library-path "$root/${LIBRARIES}"`,
   ].join('\n');
   const firmware = FIRMWARE.map(path => `-L "$root/${path}"`).join(' ');
-  const { binary, img } = placeOf(version, folder);
+  const { binary, img, daemon } = placeOf(version, folder);
   const mode = 0o755;
   await writeFile(binary, `${start} "$root/usr/bin/qemu-system-x86_64" ${firmware} "$@"\n`, { mode });
   await writeFile(img, `${start} "$root/usr/bin/qemu-img" "$@"\n`, { mode });
+  await writeFile(daemon, `${start} "$root/usr/bin/qemu-storage-daemon" "$@"\n`, { mode });
 }
 
 async function findLoader(root: string): Promise<string> {

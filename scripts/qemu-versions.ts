@@ -27,11 +27,18 @@ export interface FetchedQemu {
   readonly version: QemuVersion;
   readonly binary: string;
   readonly img: string;
+  readonly daemon: string;
 }
 
 /** Where a version is, or will be. */
 export function placeOf(version: QemuVersion, folder = join(QEMU_FOLDER, version)): FetchedQemu {
-  return { version, binary: join(folder, 'qemu-system-x86_64'), img: join(folder, 'qemu-img') };
+  const place = (program: string) => join(folder, program);
+  return {
+    version,
+    binary: place('qemu-system-x86_64'),
+    img: place('qemu-img'),
+    daemon: place('qemu-storage-daemon'),
+  };
 }
 
 /** The versions that have been fetched, oldest first. */

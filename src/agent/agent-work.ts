@@ -6,11 +6,11 @@ import { GROUP, groupIn, membersIn } from '../engine/durable/group-register.ts';
 import type { Saga } from '../engine/running/saga-types.ts';
 import { isWaiting } from '../engine/running/waiting.ts';
 import { BlocksagaError, definedOnly } from '../errors.ts';
+import { openGuestClient } from '../guest/storage-daemon.ts';
 import type { Journal, SagaRow } from '../journal/journal.ts';
 import { describeDisk } from '../operations/describe-disk.ts';
 import { survey } from '../operations/survey.ts';
 import type { Plan } from '../plan/plan.ts';
-import { openQmpClient } from '../qmp/client.ts';
 import { connectSocket } from '../qmp/socket.ts';
 import { findingsOf } from './findings.ts';
 import type { GroupsHere } from './groups-here.ts';
@@ -88,7 +88,7 @@ export class AgentWork {
   /** Its disks, asked of its QEMU. */
   async guest(vm: string): Promise<object> {
     const qmp = await this.#monitorOf(vm);
-    const client = await openQmpClient(connectSocket(qmp));
+    const client = await openGuestClient(connectSocket(qmp));
     try {
       const { disks } = await survey(client);
       return { vm, qmp, disks: disks.map(describeDisk) };

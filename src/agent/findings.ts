@@ -2,8 +2,8 @@
 import { examine } from '../engine/doctor/doctor.ts';
 import { type Finding, silentQemu } from '../engine/doctor/finding.ts';
 import { BlocksagaError } from '../errors.ts';
+import { openGuestClient } from '../guest/storage-daemon.ts';
 import type { Journal } from '../journal/journal.ts';
-import { openQmpClient } from '../qmp/client.ts';
 import { connectSocket } from '../qmp/socket.ts';
 
 export async function findingsOf(journal: Journal, monitor?: string): Promise<readonly Finding[]> {
@@ -13,7 +13,7 @@ export async function findingsOf(journal: Journal, monitor?: string): Promise<re
 
 async function withQemu(journal: Journal, monitor: string): Promise<readonly Finding[]> {
   try {
-    const qmp = await openQmpClient(connectSocket(monitor));
+    const qmp = await openGuestClient(connectSocket(monitor));
     try {
       return await examine({ journal, qmp });
     } finally {

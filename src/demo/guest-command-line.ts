@@ -12,7 +12,7 @@ const AHCI_PORTS = 6;
 const USB_PORTS = 15;
 
 /** The devices that a demo guest may have its disks on. */
-export type GuestBus = 'virtio-blk' | 'scsi-hd' | 'nvme' | 'ide-hd' | 'usb-storage';
+export type GuestBus = 'virtio-blk' | 'scsi-hd' | 'nvme' | 'ide-hd' | 'usb-storage' | 'vhost-user-blk';
 
 /** How QEMU's page cache use is set: `writeback` is QEMU's default, `none` bypasses it, `unsafe` ignores flushes. */
 export type GuestCache = 'writeback' | 'none' | 'unsafe';
@@ -50,6 +50,7 @@ const BUS_DISKS_MAX: Readonly<Record<GuestBus, number>> = {
   nvme: 13, // beyond it SeaBIOS runs out of its low memory
   'ide-hd': 13,
   'usb-storage': USB_PORTS,
+  'vhost-user-blk': DISKS_MAX,
 };
 
 /** The arguments after the name of the binary. Throws `REQUEST_INVALID` for what cannot be. */
@@ -84,6 +85,9 @@ type Node = { readonly 'node-name': string; readonly [option: string]: unknown }
 
 function backend(options: CommandLineOptions, image: GuestImage, disk: number): string[] {
   const { style, cache } = options;
+  // The image is the socket of a program that has the disk.
+  if (options.bus === 'vhost-user-blk')
+    return ['-chardev', `socket,id=disk${disk},path=${optionValue(image.file)}`];
   if (style === 'drive') {
     const settings = `format=${image.format},cache=${cache},discard=unmap`;
     return ['-drive', `if=none,id=drive${disk},file=${optionValue(image.file)},${settings}`];
@@ -179,6 +183,16 @@ function devices(options: CommandLineOptions): string[] {
         ...each(disk => ['-device', `scsi-hd,bus=scsi0.0,scsi-id=${disk},${drive(disk)}`]),
       ];
     }
+    case 'vhost-user-blk':
+      return [
+        ...[
+          '-object',
+          'memory-backend-memfd,id=memory,size=64M,share=on',
+          '-machine',
+          'memory-backend=memory',
+        ],
+        ...each(disk => ['-device', `vhost-user-blk-pci,id=dev${disk},chardev=disk${disk}`]),
+      ];
     case 'nvme':
       return each(disk => ['-device', `nvme,serial=blocksaga${disk},${drive(disk)}`]);
     case 'ide-hd': {

@@ -21,7 +21,12 @@ export interface Qemu {
   kill(): Promise<void>;
 }
 
-export function startQemu(binary: string, args: readonly string[], reports: Reports, runtime: string): Qemu {
+export function startQemu(
+  binary: string,
+  args: readonly string[],
+  reports: Pick<Reports, 'end' | 'endNow'>,
+  runtime: string,
+): Qemu {
   const child: ChildProcess = spawn(binary, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   let running = true;

@@ -7,6 +7,7 @@ import type { Operation } from '../operations/operations.ts';
 import type { PlanFacts } from '../operations/plan-facts.ts';
 import { planSnapshot } from '../operations/plan-snapshot.ts';
 import { checkSnapshotRequest, hasMirrorWishes, type SnapshotRequest } from '../operations/requests.ts';
+import { needGuest } from '../operations/without-guest.ts';
 import { canUndoSnapshots } from '../plan/can-undo-snapshots.ts';
 import type { SnapshotPlan } from '../plan/plan.ts';
 import type { Guest } from './connection/guest.ts';
@@ -132,6 +133,11 @@ function checkMember(unchecked: unknown): SnapshotRequest {
 }
 
 async function planMember(id: string, request: SnapshotRequest, facts: PlanFacts): Promise<SnapshotPlan> {
+  needGuest(
+    facts.survey,
+    'a part in a group',
+    'its members are of one instant because all of them are paused',
+  );
   const plan = await planSnapshot(request, facts);
   if (plan.method === 'sequential' || !canUndoSnapshots(plan)) {
     throw new BlocksagaError(

@@ -6,6 +6,7 @@ import type { Files } from '../images/files.ts';
 import type { Operation, Request } from '../operations/operations.ts';
 import { readChains } from '../operations/read-chains.ts';
 import { type Survey, surveyStaying } from '../operations/survey.ts';
+import { abilitiesAt } from '../operations/without-guest.ts';
 import { sagaToken } from '../plan/names.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Clock } from '../qmp/clock.ts';
@@ -87,8 +88,9 @@ export class Planning {
     let vm = request.vm;
     try {
       const qmp = await monitor.client();
-      const capabilities = await this.#qemus.capabilities(qmp, request.without);
+      const told = await this.#qemus.capabilities(qmp, request.without);
       const seen = await surveyStaying(qmp);
+      const capabilities = await abilitiesAt(qmp, seen, told);
       vm = vmOf(request, seen, guest);
       const onCommit = onCommitOf(request.onCommit, this.#parts.onCommit);
       const files = await provedFilesOf(guest, imagesOf(seen.disks));

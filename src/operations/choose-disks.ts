@@ -48,7 +48,7 @@ export function chooseDisks(
   }
   const chosen = names.map(name => findDisk(survey.disks, name, survey.empty));
   chosen.forEach((disk, index) => {
-    const first = chosen.indexOf(disk);
+    const first = chosen.findIndex(each => each === disk || (disk.node !== '' && each.node === disk.node));
     if (first !== index) {
       throw new BlocksagaError(
         'DISK_NAMED_TWICE',
@@ -58,7 +58,7 @@ export function chooseDisks(
         },
       );
     }
-    refuseUnchangeable(names[index] ?? '', disk);
+    refuseUnchangeable(names[index] ?? '', disk, survey.hasGuest);
     const isRisky = filters === 'outsideIothreads' && survey.hangsBelowFilters && disk.keepsIothread;
     if (filters === 'refused' || isRisky) refuseFiltered(names[index] ?? '', disk);
   });
@@ -106,7 +106,7 @@ function isBelow({ chain, nodes }: GuestDisk, name: string): boolean {
   return name !== '' && (chain.some(({ node }) => node === name) || nodes.some(each => each.includes(name)));
 }
 
-function refuseUnchangeable(name: string, disk: GuestDisk): void {
+function refuseUnchangeable(name: string, disk: GuestDisk, hasGuest: boolean): void {
   const refuse = (code: 'DISK_BUSY' | 'DISK_UNSUPPORTED', why: string, retryable = false): never => {
     throw new BlocksagaError(code, `disk ${name} ${why}`, { disk: name, retryable });
   };
@@ -135,7 +135,10 @@ function refuseUnchangeable(name: string, disk: GuestDisk): void {
     );
   }
   if (disk.otherWriter) {
-    refuse('DISK_BUSY', 'is also written to by someone besides the guest, such as an export; end that first');
+    const who = hasGuest
+      ? 'someone besides the guest, such as an export'
+      : 'someone besides this export, such as another one';
+    refuse('DISK_BUSY', `is also written to by ${who}; end that first`);
   }
 }
 

@@ -22,6 +22,7 @@ import { diskPlans, type PlanFacts, planBase, withLosses } from './plan-facts.ts
 import type { CopyRequest } from './requests.ts';
 import { refuseHeader } from './reused-header.ts';
 import type { GuestDisk, Survey } from './survey.ts';
+import { needGuest } from './without-guest.ts';
 
 /** N mirrors started at once starve the guest; two keep a disk busy. */
 const PARALLEL = 2;
@@ -29,6 +30,11 @@ const PARALLEL = 2;
 /** Throws a refusal that names the disk; QEMU has seen only queries. */
 export async function planCopy(request: CopyRequest, facts: PlanFacts): Promise<CopyPlan> {
   const { survey, files, capabilities, token } = facts;
+  needGuest(
+    survey,
+    'a copy',
+    'what an export serves while its mirror is ended is lost without a pause, and no command ends several mirrors at once',
+  );
   const opens = opensImages(capabilities);
   if (!opens) need('a copy', ['drive-mirror'], capabilities);
   if (request.syncWrites) need('synchronous writes', ['copy-mode'], capabilities);

@@ -22,9 +22,13 @@ export interface PlanFacts {
 /** What all plans begin with. */
 export function planBase(
   { maxBlackoutMs = MAX_BLACKOUT_MS }: { readonly maxBlackoutMs?: number | undefined },
-  { token, capabilities, onCommit }: PlanFacts,
-): Pick<PlanBase, 'planVersion' | 'token' | 'capabilities' | 'maxBlackoutMs' | 'marksQemu' | 'onCommit'> {
+  { token, capabilities, onCommit, survey }: PlanFacts,
+): Pick<
+  PlanBase,
+  'planVersion' | 'token' | 'capabilities' | 'maxBlackoutMs' | 'marksQemu' | 'onCommit' | 'withoutGuest'
+> {
   return {
+    ...(survey.hasGuest ? {} : { withoutGuest: true as const }),
     planVersion: PLAN_VERSION,
     token,
     capabilities: capabilities.names,

@@ -16,12 +16,18 @@ import { withOwnFilters } from './own-filters.ts';
 import { diskPlans, type PlanFacts, planBase, withLosses } from './plan-facts.ts';
 import type { CommitRequest, PullRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
+import { needGuest } from './without-guest.ts';
 
 /** As for copies: N jobs started at once starve the guest; two keep a disk busy. */
 const PARALLEL = 2;
 
 /** Throws a refusal that names the disk; QEMU has seen only queries. */
 export async function planPull(request: PullRequest, facts: PlanFacts): Promise<RewritePlan> {
+  needGuest(
+    facts.survey,
+    'a pull',
+    'no command of its flushes a node, and what was pulled is lost when it is killed before that is flushed',
+  );
   need('a pull', ['block-stream'], facts.capabilities);
   const spans = foundDisks(request, facts).map((found, at): Span => {
     const image = request.disks[at]?.base;
@@ -102,6 +108,7 @@ function commitSpan(found: FoundDisk, request: CommitRequest, at: number): Span 
 
 function activePlan(request: CommitRequest, spans: readonly Span[], facts: PlanFacts): ActiveCommitPlan {
   const { capabilities, survey } = facts;
+  needGuest(survey, 'a commit of active images', 'the exports are switched over in a pause');
   const names = spans.map(({ disk }) => disk);
   const sources = spans.map(({ source }) => source);
   need('a commit of the active image', ['active-commit'], capabilities);

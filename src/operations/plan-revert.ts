@@ -12,10 +12,12 @@ import { lossesOfOverlay } from './losses.ts';
 import { planImages } from './new-images.ts';
 import { diskPlans, type PlanFacts, planBase, withLosses } from './plan-facts.ts';
 import type { RevertRequest } from './requests.ts';
+import { needGuest } from './without-guest.ts';
 
 /** Throws a refusal that names the disk; GUEST_RUNS while the guest does. QEMU has seen only queries. */
 export async function planRevert(request: RevertRequest, facts: PlanFacts): Promise<RevertPlan> {
   const { survey, files, capabilities, token } = facts;
+  needGuest(survey, 'a revert', 'it puts a paused guest on older images');
   const names = request.disks.map(({ disk }) => disk);
   const sources = chooseDisks(survey, names, 'outsideIothreads');
   if (survey.running) {

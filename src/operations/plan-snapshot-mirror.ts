@@ -23,6 +23,7 @@ import type { PlanFacts } from './plan-facts.ts';
 import { planSnapshot } from './plan-snapshot.ts';
 import { hasMirrorWishes, type SnapshotRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
+import { needGuest } from './without-guest.ts';
 
 /** N mirrors started at once starve the guest; two keep a disk busy. */
 const PARALLEL = 2;
@@ -46,6 +47,7 @@ export async function planAnySnapshot(
 
 async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): Promise<SnapshotMirrorPlan> {
   const { survey, capabilities } = facts;
+  needGuest(survey, 'a snapshot with mirrors', 'its mirrors are switched to in a pause');
   const opens = opensImages(capabilities);
   need('a snapshot with mirrors', opens ? ['transaction'] : MIRRORS_NEED, capabilities);
   const names = request.disks.map(disk => disk.disk);

@@ -13,6 +13,7 @@ import { jobsVanishOnEndOf, keepsJobs, weakerWhere } from './older-ways.ts';
 import { diskPlans, type PlanFacts, planBase, withLosses } from './plan-facts.ts';
 import type { SnapshotRequest } from './requests.ts';
 import type { GuestDisk } from './survey.ts';
+import { needGuest, saysUnpaused } from './without-guest.ts';
 
 const NO_BITMAPS = 'this QEMU cannot begin them in the same instant';
 
@@ -27,6 +28,7 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
   for (const [index, source] of sources.entries())
     await refuseGone(request.disks[index]?.disk ?? '', source, files);
   const method = chooseMethod(request, sources, capabilities);
+  refuseWithoutGuest(request, method, facts);
   if (request.relative && method !== 'transaction') {
     throw new BlocksagaError(
       'CAPABILITY_MISSING',
@@ -69,8 +71,8 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
     images,
     token,
   );
-  return {
-    operation: 'snapshot',
+  return saysUnpaused({
+    operation: 'snapshot' as const,
     ...planBase(request, facts),
     ...passing,
     ...weakerWhere({
@@ -96,7 +98,14 @@ export async function planSnapshot(request: SnapshotRequest, facts: PlanFacts): 
       : [],
     quiesce: request.quiesce ?? null,
     disks,
-  };
+  });
+}
+
+function refuseWithoutGuest(request: SnapshotRequest, method: SnapshotMethod, { survey }: PlanFacts): void {
+  if (request.quiesce !== undefined)
+    needGuest(survey, 'quiesce', 'the guest agent is in the guest of another QEMU: freeze that one by hand');
+  if (method === 'sequential')
+    needGuest(survey, 'snapshots one by one', 'they are of one instant only while a guest is paused');
 }
 
 /**

@@ -3,10 +3,10 @@
  * what follows from them is the planners' business.
  */
 
-import { BlocksagaError } from '../errors.ts';
 import { expectNoEndedStream } from '../guest/ended-stream.ts';
 import { listNodes, plainName, qomPath, valueIfKnown } from '../guest/graph.ts';
 import { expectNotMigrating, SIGHT, sightIn } from '../guest/migration.ts';
+import { isDaemon } from '../guest/storage-daemon.ts';
 import type { FilterNode } from '../plan/filters.ts';
 import { formatOf, isBare, readImageName } from '../plan/image-ref.ts';
 import type { CacheFlags, ChainImage } from '../plan/plan.ts';
@@ -79,6 +79,8 @@ export interface GuestDisk {
 export interface Survey {
   /** QEMU's UUID or name, when it was given one. */
   readonly vmName: string | null;
+  /** False for a storage daemon, whose disks are what it exports. */
+  readonly hasGuest: boolean;
   readonly running: boolean;
   readonly runState: string;
   /** The status of the last live migration, `none` where there was none. */
@@ -121,7 +123,6 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     { execute: 'x-debug-query-block-graph' },
     { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
-  if (isUnknown(status)) throw await noGuest(qmp);
   const sight = sightIn(valueFrom(status), migration);
   const found = valueFrom(blocks);
   const known = valueIfKnown(nodes) ?? [];
@@ -132,6 +133,7 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
   const iothreads = made.some(object => object.type === 'child<iothread>');
   return {
     vmName: id !== undefined && id !== NO_UUID ? id : (valueIfKnown(vmName)?.name ?? null),
+    hasGuest: !isDaemon([uuid, vmName]),
     running: sight.running,
     runState: sight.status,
     migration: sight.migration,
@@ -150,23 +152,6 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     bareNodes: known.flatMap(({ drv, 'node-name': name = '' }) => (isBare(drv) ? [name] : [])),
     filesInUse: [...known.map(node => node.file), ...filesOf(found)].map(plainName),
   };
-}
-
-function isUnknown(reply: Reply): boolean {
-  return !reply.ok && reply.error.qmp?.class === 'CommandNotFound';
-}
-
-/** What has no guest to ask for is a storage daemon, which serves its nodes to others. */
-async function noGuest(qmp: QmpClient): Promise<BlocksagaError> {
-  const [exports] = await qmp.pipeline([{ execute: 'query-block-exports' }]);
-  const served = (valueIfKnown(exports) ?? []).map(
-    ({ id, type, 'node-name': node }) => `${id} (${type}, of node ${node})`,
-  );
-  return new BlocksagaError(
-    'CAPABILITY_MISSING',
-    `this monitor belongs to a qemu-storage-daemon, which has no guest that could be paused, and no devices: ${served.length === 0 ? 'it exports nothing' : `it exports ${served.join(', ')}`}. ` +
-      'Name the monitor of the QEMU whose guest uses these disks, or work on the images with qemu-img while nothing serves them',
-  );
 }
 
 /** The names of a drive that has no medium. */

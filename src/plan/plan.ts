@@ -51,6 +51,8 @@ export interface PlanBase {
   readonly jobsVanishOnEnd?: 'byId' | 'byDisk';
   /** Which promises are weaker on this QEMU than on one that has all that is asked of it, in words for people. */
   readonly weaker?: readonly string[];
+  /** Its disks are what a storage daemon exports: there is no guest to pause, and their clients may write at any time. */
+  readonly withoutGuest?: true;
   /** The run state in which the guest was found standing, for a reason of its own, such as an I/O error. */
   readonly foundIn?: string;
   /** What the old images have and the new ones will not have, in words for people. */

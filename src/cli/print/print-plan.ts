@@ -147,7 +147,9 @@ function planInWords(plan: Plan, described: Described): readonly string[] {
     ...described.weaker.map(promise => `  weaker here: ${promise}`),
     ...described.losses.map(loss => `  does not come along: ${loss}`),
     ...('hint' in plan && plan.hint !== null ? [`  hint: ${plan.hint}`] : []),
-    `  the guest is paused for ${plan.maxBlackoutMs} ms at most`,
+    plan.withoutGuest
+      ? '  nothing is paused: a storage daemon has no guest'
+      : `  the guest is paused for ${plan.maxBlackoutMs} ms at most`,
     ...(plan.foundIn === undefined
       ? []
       : [`  the guest does not run, and will not: its state is "${plan.foundIn}": ${todoIn(plan.foundIn)}`]),

@@ -1,5 +1,7 @@
 /** One short visit to a monitor, for commands that only ask. */
-import { openQmpClient, type QmpClient } from '../../qmp/client.ts';
+
+import { openGuestClient } from '../../guest/storage-daemon.ts';
+import type { QmpClient } from '../../qmp/client.ts';
 import { connectSocket } from '../../qmp/socket.ts';
 import { socketAddress } from '../options/option-values.ts';
 import type { CliContext } from '../print/context.ts';
@@ -11,7 +13,7 @@ export async function withClient<T>(
   ask: (client: QmpClient) => Promise<T>,
 ): Promise<T> {
   const connect = connectSocket(socketAddress(address, { clock, ...context }), { clock });
-  const client = await openQmpClient(connect, { clock });
+  const client = await openGuestClient(connect, { clock });
   try {
     return await ask(client);
   } finally {

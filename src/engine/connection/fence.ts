@@ -18,6 +18,7 @@ import { type Clock, sleep } from '../../qmp/clock.ts';
 import type { Command, CommandName, Replies } from '../../qmp/commands.ts';
 import type { Jobs } from '../../qmp/jobs.ts';
 import type { QmpVersion } from '../../qmp/messages.ts';
+import { onlyTells } from '../../qmp/only-tells.ts';
 import type { QmpCommands } from '../../qmp/schema.generated.ts';
 import type { PauseBound } from './pause-bound.ts';
 
@@ -248,11 +249,11 @@ class FencedClient implements QmpClient {
 
   /** Only with what changes something: that leaves with the lease alone. */
   #newsBefore(commands: readonly Command[]): Command | undefined {
-    return commands.some(changes) ? this.#fence.news() : undefined;
+    return commands.every(onlyTells) ? undefined : this.#fence.news();
   }
 
   #whyNot(commands: readonly Pick<Command, 'execute'>[]): BlocksagaError | undefined {
-    if (!commands.some(changes)) return undefined;
+    if (commands.every(onlyTells)) return undefined;
     try {
       this.#fence.expectHeld();
       return undefined;
@@ -269,15 +270,3 @@ function valueBehind<C extends CommandName>([, reply]: readonly Reply[]): Return
   if (!reply.ok) throw reply.error;
   return reply.value as Returns<C>;
 }
-
-/** Commands that only tell; all others are taken for such as change something. */
-function changes({ execute }: Pick<Command, 'execute'>): boolean {
-  return !execute.startsWith('query-') && !ONLY_TELL.has(execute);
-}
-
-const ONLY_TELL: ReadonlySet<string> = new Set([
-  'qom-list',
-  'qom-get',
-  'qmp_capabilities',
-  'x-debug-query-block-graph',
-]);

@@ -3,7 +3,8 @@
  * decides what an unknown outcome means.
  */
 import { BlocksagaError } from '../../errors.ts';
-import { openQmpClient, type QmpClient, type QmpEvent } from '../../qmp/client.ts';
+import { openGuestClient } from '../../guest/storage-daemon.ts';
+import type { QmpClient, QmpEvent } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Connect } from '../../qmp/transport.ts';
 import { HeldGuest } from './held-guest.ts';
@@ -39,7 +40,7 @@ export class Monitor {
   }
 
   async #open(): Promise<QmpClient> {
-    const fresh = await openQmpClient(this.#watched(), { clock: this.#clock });
+    const fresh = await openGuestClient(this.#watched(), { clock: this.#clock });
     fresh.subscribe(event => this.#listener?.(event));
     void fresh.closed.then(() => this.#closed || this.#lost?.());
     if (this.#closed) fresh.close();

@@ -51,6 +51,7 @@ const base = {
   marksQemu: z.boolean(),
   onCommit: onCommit.nullable(),
   jobsVanishOnEnd: z.enum(['byId', 'byDisk']).optional(),
+  withoutGuest: z.literal(true).optional(),
   weaker: z.array(z.string()).optional(),
   losses: z.array(z.string()).optional(),
   identities: z.record(z.string(), z.string()).optional(),

@@ -6,10 +6,11 @@ import { BlocksagaError } from '../../errors.ts';
 import { allJobsBy } from '../../guest/all-jobs.ts';
 import { expectNoEndedStream } from '../../guest/ended-stream.ts';
 import { listNodes, openFiles, valueIfKnown } from '../../guest/graph.ts';
+import { openGuestClient } from '../../guest/storage-daemon.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import { isOurs } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
-import { openQmpClient, type QmpClient } from '../../qmp/client.ts';
+import type { QmpClient } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import { connectSocket } from '../../qmp/socket.ts';
 import type { Connect } from '../../qmp/transport.ts';
@@ -81,7 +82,7 @@ export async function refuseOlderJournal(client: QmpClient, saga: string, plan: 
 
 async function openUnlessGone(saga: string, connect: Connect, clock: Clock): Promise<QmpClient | undefined> {
   try {
-    return await openQmpClient(connect, { clock });
+    return await openGuestClient(connect, { clock });
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     const { cause } = error;

@@ -171,9 +171,10 @@ function heldIn(outcomes: StepContext['outcomes']): Paused {
   return merged.byUs ? merged : readPause(outcomes.get('pauseGuest') ?? null);
 }
 
-/** Whether the guest is to run when all is back, also if this process dies while it is paused. */
-export async function observeRunning({ qmp }: StepContext): Promise<Json> {
-  return pausedIn(await lookAtGuest(qmp));
+/** Whether the guest is to run when all is back, also if this process dies while it is paused; nothing is where there is none. */
+export async function observeRunning({ qmp, plan }: StepContext): Promise<Json> {
+  const paused = pausedIn(await lookAtGuest(qmp));
+  return plan.withoutGuest ? { ...paused, byUs: false } : paused;
 }
 
 /** A revert never stops a guest that runs: what it holds in memory does not fit the older disks. */

@@ -1,0 +1,117 @@
+/**
+ * A qemu-storage-daemon whose exports a guest in another process writes to: its exports are its disks, and what can be done without
+ * a pause is done to all of them or to none. What holds is read from the daemon and the images, from outside.
+ */
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { createEngine, memoryJournal } from '../../src/index.ts';
+import { byOne, eachValue } from '../tiers/tier.ts';
+import { onEachVersion } from './each-version.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import { daemonBeside, expectServedSets, type Served, servedGuest } from './served-guest.ts';
+
+const WAYS = ['nbd', 'vhost-user-blk'] as const;
+const VERSIONS = ['5.2', '7.2', '10.0', '11.1'] as const;
+const plays = byOne(VERSIONS);
+
+const overlay = (on: Served, at: number) => join(on.folder, `over${at}.qcow2`);
+const overlays = (on: Served) =>
+  on.images.map((_, at) => ({ disk: `export${at}`, overlay: overlay(on, at) }));
+const filesOf = (on: Served) => on.images.map(({ file }) => file);
+
+onEachVersion((qemu, version) => {
+  describeOnQemu(`exports of a storage daemon ${version}`, () => {
+    const has = daemonBeside(qemu) !== undefined;
+    const can = (title: string) => has && plays(version, title);
+
+    for (const { by, filtered } of eachValue(
+      WAYS.flatMap(way => [false, true].map(isFiltered => ({ by: way, filtered: isFiltered }))),
+    )) {
+      const title = `a snapshot puts all exports on overlays at one instant: ${by}${filtered ? ', below a filter' : ''}`;
+      // 5.2 has no such export.
+      if (!has || (version === '5.2' && by === 'vhost-user-blk')) continue;
+      test(title, async () => {
+        const on = await servedGuest({ disks: 3, by, qemu, filtered });
+        const engine = createEngine({ journal: memoryJournal() });
+        await on.vm.awaitWrites(6);
+        const before = on.vm.acknowledged();
+        const world = await on.world();
+        const saga = await engine.snapshot({ qmp: on.monitor, disks: overlays(on) });
+        const result = await saga.result;
+        expect(result).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
+        expect(result.weaker?.join()).toContain('nothing is paused, since a storage daemon has no guest');
+        const fronts = await on.fronts();
+        expect(fronts.map(({ chain }) => chain.slice(filtered ? 1 : 0))).toEqual(
+          on.images.map(({ file }, at) => [overlay(on, at), file]),
+        );
+        const made = (await on.world()).filter(name => !world.includes(name));
+        expect(made.filter(name => !name.startsWith('node '))).toEqual(
+          on.images.map((_, at) => `file over${at}.qcow2`),
+        );
+        await on.vm.awaitWrites(6);
+        await expectServedSets(
+          on,
+          on.images.map((_, at) => overlay(on, at)),
+          filesOf(on),
+          before,
+        );
+      });
+    }
+
+    if (can('commit')) {
+      test('images below the active ones are committed, of all exports', async () => {
+        const on = await servedGuest({ disks: 2, by: 'nbd', qemu, backing: true });
+        const engine = createEngine({ journal: memoryJournal() });
+        await on.vm.awaitWrites(6);
+        const world = await on.world();
+        const taken = await (await engine.snapshot({ qmp: on.monitor, disks: overlays(on) })).result;
+        expect(taken).toMatchObject({ outcome: 'committed', leftovers: [] });
+        const disks = on.images.map(({ file, base = '' }, at) => ({ disk: `export${at}`, top: file, base }));
+        const result = await (await engine.commit({ qmp: on.monitor, disks })).result;
+        expect(result).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
+        const bases = on.images.map(({ base = '' }) => base);
+        expect((await on.fronts()).map(({ chain }) => chain)).toEqual(
+          bases.map((base, at) => [overlay(on, at), base]),
+        );
+        const left = (await on.world()).filter(name => !world.includes(name) && !name.startsWith('node bs-'));
+        expect(left).toEqual(on.images.map((_, at) => `file over${at}.qcow2`));
+        await on.vm.awaitWrites(4);
+        await expectServedSets(
+          on,
+          on.images.map((_, at) => overlay(on, at)),
+          null,
+          0,
+        );
+      });
+    }
+
+    if (can('refusals')) {
+      test('what needs a pause or a device is refused, with what is exported', async () => {
+        const on = await servedGuest({ disks: 2, by: 'nbd', qemu, backing: true });
+        const engine = createEngine({ journal: memoryJournal() });
+        const world = await on.world();
+        const refusal = {
+          code: 'CAPABILITY_MISSING',
+          message: expect.stringMatching(
+            /qemu-storage-daemon.*it exports export0 \(of node disk0\), export1/,
+          ),
+        };
+        const qmp = on.monitor;
+        const [disk, to] = ['export0', overlay(on, 0)];
+        const refused = [
+          () => engine.copy({ qmp, disks: [{ disk, to }] }),
+          () => engine.copy({ qmp, disks: [{ disk, to }], finish: 'clone' }),
+          () => engine.pull({ qmp, disks: [{ disk }] }),
+          () => engine.commit({ qmp, disks: [{ disk }], active: true }),
+          () => engine.revert({ qmp, disks: [{ disk, overlay: to }] }),
+          () => engine.snapshot({ qmp, disks: [{ disk, overlay: to, mirror: `${to}.mirror` }] }),
+          () => engine.snapshot({ qmp, disks: [{ disk, overlay: to }], quiesce: join(on.folder, 'qga') }),
+          () => engine.snapshot({ qmp, disks: overlays(on), without: ['transaction'], atomic: false }),
+          () => engine.planGroup([{ qmp, disks: [{ disk, overlay: to }] }]),
+        ];
+        for (const ask of refused) await expect(ask()).rejects.toMatchObject(refusal);
+        expect(await on.world()).toEqual(world);
+      });
+    }
+  });
+});
