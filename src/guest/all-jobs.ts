@@ -4,8 +4,8 @@
  */
 import type { QmpClient, Reply } from '../qmp/client.ts';
 import type { JobInfo } from '../qmp/jobs.ts';
+import { valueIfKnown } from '../qmp/reply-values.ts';
 import type { BlockJobInfo } from '../qmp/schema.generated.ts';
-import { valueIfKnown } from './graph.ts';
 
 export interface AnyJob extends Pick<JobInfo, 'id' | 'type' | 'status' | 'error'> {
   /** The command that ends it without a switch. */

@@ -5,7 +5,8 @@
 import { BlocksagaError } from '../errors.ts';
 import { isBare, isFilter, readImageName } from '../plan/image-ref.ts';
 import type { DiskPlan } from '../plan/plan.ts';
-import type { Command, QmpClient, Reply } from '../qmp/client.ts';
+import type { Command, QmpClient } from '../qmp/client.ts';
+import { valueIfKnown, valueIn } from '../qmp/reply-values.ts';
 import type { BlockDeviceInfo, BlockInfo, ImageInfo } from '../qmp/schema.generated.ts';
 import { Edges } from './edges.ts';
 
@@ -31,35 +32,35 @@ export interface Graph {
 
 /** One round trip: `query-block` and `query-named-block-nodes`. */
 export async function readGraph(qmp: QmpClient): Promise<Graph> {
-  const [fronts, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
-  if (!fronts.ok) throw fronts.error;
+  const [blocks, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
+  const fronts = valueIn(blocks);
   const byName = new Map((valueIfKnown(nodes) ?? []).map(node => [node['node-name'] ?? '', node]));
-  const front = (disk: DiskPlan) => openAs(frontOf(fronts.value, disk), disk, byName);
+  const front = (disk: DiskPlan) => openAs(frontOf(fronts, disk), disk, byName);
   // Where names are cut short, those of two images may be equal.
-  const edges = hasCutNames(fronts.value) ? await readEdges(qmp) : undefined;
+  const edges = hasCutNames(fronts) ? await readEdges(qmp) : undefined;
   return {
     front,
-    frontName: disk => blockOf(fronts.value, disk)?.inserted?.['node-name'],
+    frontName: disk => blockOf(fronts, disk)?.inserted?.['node-name'],
     node: name => byName.get(name),
     coversSource: disk => {
       const onTop = front(disk);
       if (onTop !== disk.goal && onTop !== disk.names.filter) return false;
-      const [first, ...below] = chainFiles(fronts.value, disk).map(plainName);
+      const [first, ...below] = chainFiles(fronts, disk).map(plainName);
       const source = plainName(disk.file);
       if (onTop === disk.goal) return below.includes(source);
       // Below the filter, whose own name is made of its options and may be an older one.
       const [child, ...rest] = below;
       return first !== undefined && child === plainName(disk.image.file) && rest.includes(source);
     },
-    isToBeRebased: disk => isToBeRebased(fronts.value, disk),
-    hasImageBelow: disk => isBelow(fronts.value, disk, disk.image.file),
+    isToBeRebased: disk => isToBeRebased(fronts, disk),
+    hasImageBelow: disk => isBelow(fronts, disk, disk.image.file),
     showsImage: disk => {
-      if (isOnGoal(fronts.value, disk)) return true;
+      if (isOnGoal(fronts, disk)) return true;
       if (front(disk) !== disk.names.filter) return false;
       if (edges !== undefined) return edges.child(disk.names.filter, 'file') === disk.goal;
       // QEMU describes the child of a filter where an image has its backing image, but in no flat list of nodes
       // (`bdrv_block_device_info`, block/qapi.c); the filter's own file name is a json: one, made of its options.
-      const [, child, ...below] = chainFiles(fronts.value, disk);
+      const [, child, ...below] = chainFiles(fronts, disk);
       const [first] = child === undefined ? [] : withoutForeignImages([child, ...below], disk);
       if (first !== undefined && first !== child) return plainName(first) === plainName(disk.image.file);
       return child !== undefined && child === byName.get(disk.goal)?.image.filename;
@@ -150,8 +151,7 @@ const FLAT_SINCE = 5;
 /** The files of all images that QEMU says it has open; before 1.6 it names only the two uppermost of each disk. */
 export async function openFiles(qmp: QmpClient): Promise<ReadonlySet<string>> {
   const [blocks, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
-  if (!blocks.ok) throw blocks.error;
-  const devices: readonly OlderDeviceInfo[] = blocks.value.flatMap(({ inserted }) => inserted ?? []);
+  const devices: readonly OlderDeviceInfo[] = valueIn(blocks).flatMap(({ inserted }) => inserted ?? []);
   const shown = devices.flatMap(({ file, backing_file: next, image }) => [
     file,
     ...(next === undefined ? [] : [next]),
@@ -171,13 +171,6 @@ function filesOf(front: ImageInfo | undefined): readonly string[] {
 export function listNodes({ version }: QmpClient): Command<'query-named-block-nodes'> {
   const execute = 'query-named-block-nodes';
   return version.major < FLAT_SINCE ? { execute } : { execute, arguments: { flat: true } };
-}
-
-/** The value, or undefined where this QEMU does not have the command. */
-export function valueIfKnown<T>(reply: Reply<T>): T | undefined {
-  if (reply.ok) return reply.value;
-  if (reply.error.qmp?.class === 'CommandNotFound') return undefined;
-  throw reply.error;
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { BlocksagaError, type Effect } from '../errors.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
+import { valueIn } from '../qmp/reply-values.ts';
 import type { MigrationInfo, StatusInfo } from '../qmp/schema.generated.ts';
 
 /** The commands of one look, to be sent alone or with others. */
@@ -23,8 +24,7 @@ export interface Sight {
 /** The look that two replies are. Throws what QEMU refused, to be asked again: that says nothing of what went before it. */
 export function sightOf(status: Reply<RunState>, migration: Reply<MigrationInfo>): Sight {
   try {
-    if (!status.ok) throw status.error;
-    return sightIn(status.value, migration);
+    return sightIn(valueIn(status), migration);
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     throw BlocksagaError.fromRecord({ ...error.toJSON(), retryable: true, effect: 'unknown' });

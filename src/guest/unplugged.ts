@@ -7,6 +7,7 @@ import { BlocksagaError } from '../errors.ts';
 import type { DiskPlan, Plan } from '../plan/plan.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { Jobs } from '../qmp/jobs.ts';
+import { valueIn } from '../qmp/reply-values.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import { frontOf, readGraph } from './graph.ts';
 
@@ -64,8 +65,7 @@ export async function findUnplugged(
     { execute: 'query-block' },
     ...named.map(({ qdev }) => ({ execute: 'qom-list' as const, arguments: { path: qdev ?? '' } })),
   ]);
-  if (!blocks.ok) throw blocks.error;
-  const without = unpluggedIn(blocks.value, disks);
+  const without = unpluggedIn(valueIn(blocks), disks);
   const isUnknown = (at: number) => {
     const reply = devices[at];
     return reply !== undefined && !reply.ok && reply.error.qmp?.class === 'DeviceNotFound';

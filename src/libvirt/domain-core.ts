@@ -8,12 +8,13 @@ import { filesOf, type Guest, monitorOf } from '../engine/connection/guest.ts';
 import { isolated, type OnListenerError, tellerOf } from '../engine/connection/isolate.ts';
 import { monitorOfSaga, type Saga } from '../engine/running/saga.ts';
 import { BlocksagaError, definedOnly } from '../errors.ts';
-import { qomPath, valueIfKnown } from '../guest/graph.ts';
+import { qomPath } from '../guest/graph.ts';
 import { findDisk } from '../operations/choose-disks.ts';
 import { readChains } from '../operations/read-chains.ts';
 import { type GuestDisk, survey } from '../operations/survey.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import { type Clock, systemClock } from '../qmp/clock.ts';
+import { valueIfKnown, valueIn } from '../qmp/reply-values.ts';
 import { BlockJob, type BlockJobEvent, type WorkKind } from './block-job.ts';
 import { refuseKind, refuseUnseen, typesOf } from './disk-kinds.ts';
 import { inLibvirtTerms, type LibvirtError, refuse, translated } from './errors.ts';
@@ -111,9 +112,9 @@ export class DomainCore {
         { execute: 'query-block' },
         { execute: 'query-block-jobs' },
       ]);
-      if (!blocks.ok) throw blocks.error;
+      const devices = valueIn(blocks);
       const paths = guest.disks.flatMap(({ qdev }) => qdev ?? []);
-      const withoutMedium = blocks.value.filter(block => block.inserted === undefined);
+      const withoutMedium = devices.filter(block => block.inserted === undefined);
       return {
         guest,
         jobs: new Map((valueIfKnown(jobs) ?? []).map(({ device, type, ready }) => [device, { type, ready }])),

@@ -2,8 +2,8 @@
  * Which disks of a guest that has iothreads are in one: the controller that a device's bus belongs to says so, and one that
  * knows no iothread has none. It only asks; where it gets no answer a disk is taken to be in one.
  */
-import { valueIfKnown } from '../guest/graph.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
+import { valueIfKnown } from '../qmp/reply-values.ts';
 
 /** By which a controller names the iothread that its disks are in, or those that its queues are in (since QEMU 9.0). */
 const IOTHREAD = 'iothread';

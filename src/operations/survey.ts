@@ -4,13 +4,14 @@
  */
 
 import { expectNoEndedStream } from '../guest/ended-stream.ts';
-import { listNodes, plainName, qomPath, valueIfKnown } from '../guest/graph.ts';
+import { listNodes, plainName, qomPath } from '../guest/graph.ts';
 import { expectNotMigrating, SIGHT, sightIn } from '../guest/migration.ts';
 import { isDaemon } from '../guest/storage-daemon.ts';
 import type { FilterNode } from '../plan/filters.ts';
 import { formatOf, isBare, readImageName } from '../plan/image-ref.ts';
 import type { CacheFlags, ChainImage } from '../plan/plan.ts';
 import type { QmpClient, Reply } from '../qmp/client.ts';
+import { valueIfKnown, valueIn } from '../qmp/reply-values.ts';
 import type { BlockDirtyInfo, BlockInfo } from '../qmp/schema.generated.ts';
 import { type ImageTraits, traitsOfChain } from './image-traits.ts';
 import { markOutsideIothreads } from './iothread-use.ts';
@@ -123,8 +124,8 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     { execute: 'x-debug-query-block-graph' },
     { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
-  const sight = sightIn(valueFrom(status), migration);
-  const found = valueFrom(blocks);
+  const sight = sightIn(valueIn(status), migration);
+  const found = valueIn(blocks);
   const known = valueIfKnown(nodes) ?? [];
   const older = debugGraph.ok ? [] : await jobsByDevice(qmp);
   const graph = new NodeGraph(known, valueIfKnown(debugGraph), older);
@@ -275,9 +276,4 @@ function storedNames({ image }: OlderDeviceInfo): readonly (string | null)[] {
 /** `/machine/peripheral/dev0/virtio-backend` is the device `dev0`; QEMU names others itself. */
 function deviceId(qdev: string): string | null {
   return /^\/machine\/peripheral\/([^/]+)/.exec(qdev)?.[1] ?? null;
-}
-
-function valueFrom<T>(reply: Reply<T>): T {
-  if (!reply.ok) throw reply.error;
-  return reply.value;
 }

@@ -11,6 +11,7 @@ import { deadlineMsFor } from './deadlines.ts';
 import { InFlight } from './in-flight.ts';
 import { type Message, parseGreeting, parseMessage, type QmpVersion } from './messages.ts';
 import { startPatience } from './patience.ts';
+import { valueIn } from './reply-values.ts';
 import type { QmpCommands } from './schema.generated.ts';
 import { SOUNDING, soundOut } from './sounding.ts';
 import type { Json, Transport, TransportHandlers } from './transport.ts';
@@ -82,8 +83,7 @@ export class Connection implements TransportHandlers {
   ): Promise<QmpCommands[C]['returns']> {
     const [reply] = await this.#send([commandOf(command, args)], options);
     invariant(reply, 'every command gets a reply');
-    if (!reply.ok) throw reply.error;
-    return reply.value as QmpCommands[C]['returns'];
+    return valueIn(reply) as QmpCommands[C]['returns'];
   }
 
   async pipeline<const L extends readonly Command[]>(

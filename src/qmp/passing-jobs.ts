@@ -6,6 +6,7 @@
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Command, QmpClient, QmpEvent, Reply } from './client.ts';
 import { type JobInfo, type JobStatus, type Jobs, type JobTable, jobsOver } from './jobs.ts';
+import { valueIn } from './reply-values.ts';
 import type { BlockJobInfo } from './schema.generated.ts';
 
 /** What is to be known of jobs that pass. */
@@ -41,8 +42,7 @@ export function createPassingJobs(client: QmpClient, { nameOf, forces }: Passing
 
   const read = (replies: readonly Reply[], ids: readonly string[]): JobTable => {
     const [jobs] = replies as readonly [Reply<readonly OlderJobInfo[]>];
-    if (!jobs.ok) throw jobs.error;
-    const live = new Map(jobs.value.map(job => [job.device, job]));
+    const live = new Map(valueIn(jobs).map(job => [job.device, job]));
     const table = new Map<string, JobInfo>();
     for (const id of ids) {
       const name = nameOf(id);

@@ -7,6 +7,7 @@ import type { Journal } from '../../journal/journal.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { sleep } from '../../qmp/clock.ts';
 import type { JobInfo, JobStatus } from '../../qmp/jobs.ts';
+import { valueIn } from '../../qmp/reply-values.ts';
 import type { BlockDeviceInfo, BlockJobInfo } from '../../qmp/schema.generated.ts';
 import { growingSizeInWords } from '../../railway/words.ts';
 import { dirtyBytesOf } from '../../steps/step/mirror-lag.ts';
@@ -95,20 +96,18 @@ function tell(jobs: readonly ShownJob[], { json }: JobsOptions, context: CliCont
 }
 
 async function askJobs(client: QmpClient, journal: Journal): Promise<readonly ShownJob[]> {
-  const [infos, blockJobs, nodes] = await client.pipeline([
+  const [infos, olderInfos, listed] = await client.pipeline([
     { execute: 'query-jobs' },
     { execute: 'query-block-jobs' },
     listNodes(client),
   ]);
-  if (!infos.ok) throw infos.error;
-  if (!blockJobs.ok) throw blockJobs.error;
-  if (!nodes.ok) throw nodes.error;
-  return infos.value
+  const [known, olderKnown, nodes] = [valueIn(infos), valueIn(olderInfos), valueIn(listed)];
+  return known
     .map(info =>
       describeJob(
         info,
-        blockJobs.value.find(job => job.device === info.id),
-        nodes.value,
+        olderKnown.find(job => job.device === info.id),
+        nodes,
         journal,
       ),
     )

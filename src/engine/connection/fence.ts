@@ -19,6 +19,7 @@ import type { Command, CommandName, Replies } from '../../qmp/commands.ts';
 import type { Jobs } from '../../qmp/jobs.ts';
 import type { QmpVersion } from '../../qmp/messages.ts';
 import { onlyTells } from '../../qmp/only-tells.ts';
+import { valueIn } from '../../qmp/reply-values.ts';
 import type { QmpCommands } from '../../qmp/schema.generated.ts';
 import type { PauseBound } from './pause-bound.ts';
 
@@ -267,6 +268,5 @@ class FencedClient implements QmpClient {
 /** The value of the one command that was sent behind another. */
 function valueBehind<C extends CommandName>([, reply]: readonly Reply[]): Returns<C> {
   invariant(reply, 'every command gets a reply');
-  if (!reply.ok) throw reply.error;
-  return reply.value as Returns<C>;
+  return valueIn(reply) as Returns<C>;
 }

@@ -3,11 +3,12 @@
  * maker tells whether it may be removed; files are not looked at.
  */
 import { allJobsBy } from '../../guest/all-jobs.ts';
-import { listNodes, valueIfKnown } from '../../guest/graph.ts';
+import { listNodes } from '../../guest/graph.ts';
 import { type Survey, survey } from '../../operations/survey.ts';
 import { isSagaName } from '../../plan/names.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { createJobs, type JobInfo } from '../../qmp/jobs.ts';
+import { valueIfKnown } from '../../qmp/reply-values.ts';
 import type { Makers } from '../removal/makers.ts';
 import type { Removable } from './finding.ts';
 import { type Covered, orphanedGuest, orphanGroup, orphanJob, orphanNode } from './orphans.ts';

@@ -3,10 +3,11 @@
  * locked, and no saga switches back onto them. They are known by their names and their files; QEMU refuses to close one in use.
  */
 import { Edges } from '../../guest/edges.ts';
-import { listNodes, plainName, valueIfKnown } from '../../guest/graph.ts';
+import { listNodes, plainName } from '../../guest/graph.ts';
 import type { SagaRow } from '../../journal/journal.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
+import { valueIfKnown } from '../../qmp/reply-values.ts';
 import { stagesOf } from '../../steps/stages.ts';
 import type { Removable } from './finding.ts';
 

@@ -6,13 +6,14 @@
 import { BlocksagaError } from '../../errors.ts';
 import { allJobsBy } from '../../guest/all-jobs.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
-import { blockOf, isBelow, listNodes, plainName, valueIfKnown } from '../../guest/graph.ts';
+import { blockOf, isBelow, listNodes, plainName } from '../../guest/graph.ts';
 import { askCount, countIn } from '../../guest/told-count.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import { ownRecords } from '../../journal/taken-over.ts';
 import { groupName, settlingName, takingName } from '../../plan/names.ts';
 import type { DiskPlan, Plan, StagePlan } from '../../plan/plan.ts';
 import type { QmpClient, Reply } from '../../qmp/client.ts';
+import { valueIfKnown } from '../../qmp/reply-values.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { hasMark } from '../../steps/pause/mark-qemu.ts';
 import { type Stage, splitKey, stagesOf } from '../../steps/stages.ts';

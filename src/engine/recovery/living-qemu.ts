@@ -5,13 +5,14 @@
 import { BlocksagaError } from '../../errors.ts';
 import { allJobsBy } from '../../guest/all-jobs.ts';
 import { expectNoEndedStream } from '../../guest/ended-stream.ts';
-import { listNodes, openFiles, valueIfKnown } from '../../guest/graph.ts';
+import { listNodes, openFiles } from '../../guest/graph.ts';
 import { openGuestClient } from '../../guest/storage-daemon.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import { isOurs } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
+import { valueIfKnown } from '../../qmp/reply-values.ts';
 import { connectSocket } from '../../qmp/socket.ts';
 import type { Connect } from '../../qmp/transport.ts';
 import { toldMore } from './further-in-qemu.ts';

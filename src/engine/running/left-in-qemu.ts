@@ -5,11 +5,12 @@
 import type { BlocksagaError } from '../../errors.ts';
 import { type AnyJob, allJobsBy } from '../../guest/all-jobs.ts';
 import { Edges } from '../../guest/edges.ts';
-import { frontOf, listNodes, valueIfKnown } from '../../guest/graph.ts';
+import { frontOf, listNodes } from '../../guest/graph.ts';
 import { survey } from '../../operations/survey.ts';
 import { isOurs } from '../../plan/names.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
+import { valueIfKnown, valueIn } from '../../qmp/reply-values.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { stagesOf } from '../../steps/stages.ts';
 
@@ -21,12 +22,12 @@ export interface SeenInQemu {
 
 /** Two round trips of queries, and one more where there are nodes of the saga's that are not right below a device. */
 export async function seenInQemu(qmp: QmpClient, plan: Plan): Promise<SeenInQemu> {
-  const [blocks, jobs, objects] = await qmp.pipeline([
+  const [devices, jobs, objects] = await qmp.pipeline([
     { execute: 'query-block' },
     { execute: 'query-jobs' },
     { execute: 'qom-list', arguments: { path: '/objects' } },
   ]);
-  if (!blocks.ok) throw blocks.error;
+  const blocks = valueIn(devices);
   const all = await allJobsBy(qmp, jobs);
   const ours = (name: string) => isOurs(name, plan.token);
   const left = [
@@ -35,8 +36,8 @@ export async function seenInQemu(qmp: QmpClient, plan: Plan): Promise<SeenInQemu
   ];
   const ended = all.find(({ type, status }) => type === 'stream' && ENDED.has(status));
   // Some QEMUs die of listing their nodes then (steps/ended-stream.ts).
-  if (ended !== undefined) return { blocks: blocks.value, left: [...left, unlisted(ended.id)] };
-  const nodes = await nodesLeft(qmp, plan, blocks.value);
+  if (ended !== undefined) return { blocks, left: [...left, unlisted(ended.id)] };
+  const nodes = await nodesLeft(qmp, plan, blocks);
   return { blocks: nodes.blocks, left: [...left, ...nodes.left] };
 }
 

@@ -5,9 +5,10 @@
  * costs no disk its switch: what did not come along is told in the end.
  */
 import { bitmapsToCarry, type CarriedBitmap, namedBitmaps } from '../../guest/bitmaps.ts';
-import { listNodes, valueIfKnown } from '../../guest/graph.ts';
+import { listNodes } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
+import { valueIfKnown } from '../../qmp/reply-values.ts';
 import type { BlockDeviceInfo } from '../../qmp/schema.generated.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';

@@ -6,11 +6,12 @@
 import { BlocksagaError } from '../../errors.ts';
 import { allJobs } from '../../guest/all-jobs.ts';
 import { endedStream } from '../../guest/ended-stream.ts';
-import { listNodes, valueIfKnown } from '../../guest/graph.ts';
+import { listNodes } from '../../guest/graph.ts';
 import { addCount } from '../../guest/told-count.ts';
 import { countName, groupName, isOurs, settlingName, takingName } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
+import { valueIfKnown } from '../../qmp/reply-values.ts';
 import { probeDisks, type Step } from '../step/step.ts';
 
 export const markQemu: Step = {

@@ -5,13 +5,14 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { Edges } from '../../guest/edges.ts';
-import { listNodes, valueIfKnown } from '../../guest/graph.ts';
+import { listNodes } from '../../guest/graph.ts';
 import { qcow2Secret } from '../../guest/revive-source.ts';
 import type { Files } from '../../images/files.ts';
 import { formatOf, isFilter, pathInHeader, readImageName } from '../../plan/image-ref.ts';
 import { proofName } from '../../plan/names.ts';
 import type { ChainImage, DiskPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
+import { valueIfKnown } from '../../qmp/reply-values.ts';
 import type { BlockDeviceInfo } from '../../qmp/schema.generated.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';

@@ -3,10 +3,11 @@
  * read-only, past all locks, says how large the file is, and closes it again. It also closes what undos have opened by such names.
  */
 
-import { listNodes, plainName, readGraph, valueIfKnown } from '../../guest/graph.ts';
+import { listNodes, plainName, readGraph } from '../../guest/graph.ts';
 import { tokenOf } from '../../plan/names.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
+import { valueIfKnown } from '../../qmp/reply-values.ts';
 import { throwFirst } from '../step/replies.ts';
 
 /** Whether QEMU can be asked so: before 2.9 it opens no file alone. */

@@ -11,7 +11,7 @@ import { openChain } from '../../guest/revive-source.ts';
 import type { Files } from '../../images/files.ts';
 import type { ChainImage, CopyPlan, DiskPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
-import { attributeToDisk } from '../step/blame.ts';
+import { valueForDisks } from '../step/blame.ts';
 import { throwFirst } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { openFormat } from './create-images.ts';
@@ -78,7 +78,8 @@ export const attachChains: Step<CopyPlan> = {
       type: 'blockdev-snapshot' as const,
       data: { node: names.chain, overlay: names.image },
     }));
-    await attributeToDisk(todo, qmp.execute('transaction', { actions }));
+    const [stacked] = await qmp.pipeline([{ execute: 'transaction', arguments: { actions } }]);
+    valueForDisks(todo, stacked);
     return null;
   },
 };

@@ -4,10 +4,11 @@
  * guest runs meanwhile. It closes and removes nothing.
  */
 import { Edges } from '../../guest/edges.ts';
-import { chainFiles, frontOf, plainName, valueIfKnown } from '../../guest/graph.ts';
+import { chainFiles, frontOf, plainName } from '../../guest/graph.ts';
 import { isTaking } from '../../guest/mark-taking.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
+import { valueIfKnown, valueIn } from '../../qmp/reply-values.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { isConcluded, readyWhileNearing } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
@@ -62,10 +63,7 @@ async function commitsOf(qmp: QmpClient, disks: readonly DiskPlan[]) {
     { execute: 'query-block' },
   ]);
   const known = valueIfKnown(reply);
-  if (known === undefined) {
-    if (!blocks.ok) throw blocks.error;
-    return commitsByFile(blocks.value, disks);
-  }
+  if (known === undefined) return commitsByFile(valueIn(blocks), disks);
   const edges = new Edges(known);
   return disks.flatMap(disk => {
     const { image } = disk.names;

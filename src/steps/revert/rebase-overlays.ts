@@ -10,14 +10,15 @@ import { SIGHT } from '../../guest/migration.ts';
 import { reviveSource } from '../../guest/revive-source.ts';
 import type { DiskPlan, RevertPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
+import { valueIn } from '../../qmp/reply-values.ts';
 import { observeRunning } from '../pause/pause-guest.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { rebased } from '../prepare/reopen-image.ts';
 import { expectSnapshotted } from '../snapshot/take-snapshot.ts';
 import { undoSnapshots } from '../snapshot/undo-snapshots.ts';
-import { attributeToDisk } from '../step/blame.ts';
+import { valueForDisks } from '../step/blame.ts';
 import { expectPausedInQemu, expectPausedThroughout } from '../step/expect-paused.ts';
-import { holdFor, STATUS, toldRun } from '../step/hold-for.ts';
+import { holdFor, judgeHeld, STATUS } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { Step, StepContext } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
@@ -28,7 +29,7 @@ import {
   returnToImages,
   stayWithWritten,
 } from '../switch/roll-back-written.ts';
-import { expectPausedBefore, probeImages, valueIn } from '../switch/switch-by-reopen.ts';
+import { expectPausedBefore, probeImages } from '../switch/switch-by-reopen.ts';
 
 export const rebaseOverlays: Step<RevertPlan> = {
   name: 'rebaseOverlays',
@@ -46,12 +47,12 @@ export const rebaseOverlays: Step<RevertPlan> = {
     await standOnOld(context, bare, loose);
     const held = await holdFor(context, SIGHT, [rebased(todo, backingOf), STATUS]);
     const [reopened, after] = held.replies;
-    await toldRun(context, held, async () => {
-      await attributeToDisk(todo, valueIn(reopened));
+    await judgeHeld(context, held, () => {
+      valueForDisks(todo, reopened);
       expectPausedBefore(held);
     });
     // As for `reopenFilters`: one that is paused now, and was not all the time, ran before the switch.
-    if (!(await valueIn(after)).running) expectPausedThroughout(context);
+    if (!valueIn(after).running) expectPausedThroughout(context);
     return null;
   },
 
@@ -78,8 +79,8 @@ async function standOnOld(
   if (bare.length + loose.length === 0) return;
   const snapshot = bare.length === 0 ? [] : [putOn(bare)];
   const held = await holdFor(context, SIGHT, [...snapshot, ...loose.map(keepOpen)]);
-  await toldRun(context, held, async () => {
-    for (const reply of held.replies.slice(0, snapshot.length)) await attributeToDisk(bare, valueIn(reply));
+  await judgeHeld(context, held, () => {
+    for (const reply of held.replies.slice(0, snapshot.length)) valueForDisks(bare, reply);
     throwFirst(loose, held.replies.slice(snapshot.length));
     expectPausedBefore(held);
     expectPausedThroughout(context);
@@ -122,7 +123,7 @@ async function moveToSources(
   const { looked, replies, wasLive } = await holdFor(context, [STATUS], [rebased(switched, sourceOf)]);
   const [before] = looked;
   const [reopened] = replies;
-  await attributeToDisk(switched, valueIn(reopened));
+  valueForDisks(switched, reopened);
   if (!ranOnImages(context, before)) {
     if (wasLive) await context.recordRun();
     return false;

@@ -16,7 +16,7 @@ import type { Json } from '../../qmp/transport.ts';
 import { observeRunning } from '../pause/pause-guest.ts';
 import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
-import { attributeToDisk } from '../step/blame.ts';
+import { valueForDisks } from '../step/blame.ts';
 import { expectPausedInQemu, expectPausedThroughout, resumedByThirdParty } from '../step/expect-paused.ts';
 import { askAgain } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
@@ -213,7 +213,7 @@ async function takeAll<const L extends readonly Command[]>(
   const transaction = { execute: 'transaction', arguments: { actions: actionsOf(plan) } } as const;
   const answers = await qmp.pipeline([...ahead, transaction, ...looks]);
   const [taken, ...looked] = answers.slice(ahead.length) as [Reply, ...Replies<L>];
-  if (!taken.ok) await attributeToDisk(plan.disks, Promise.reject(taken.error));
+  valueForDisks(plan.disks, taken);
   return looked as unknown as Replies<L>;
 }
 

@@ -2,23 +2,20 @@
  * Says which disk the refusal of one command for all disks is about. It reads QEMU's words for people only: nothing is
  * ever decided on them.
  */
-import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
+import type { Reply } from '../../qmp/client.ts';
 
-/** Awaits one command for all disks; a refusal whose words name a file or node of just one disk gets that disk. */
-export async function attributeToDisk<T>(disks: readonly DiskPlan[], command: Promise<T>): Promise<T> {
-  try {
-    return await command;
-  } catch (error) {
-    if (!(error instanceof BlocksagaError)) throw error;
-    const desc = error.qmp?.desc ?? '';
-    // QEMU 5.2 puts no quotes around names; without them only our own are told from ordinary words.
-    const words = new Set(desc.split(/[^\w-]+/));
-    const meant = disks.filter(
-      disk =>
-        [disk.image.file, disk.node].some(name => desc.includes(`'${name}'`)) ||
-        Object.values(disk.names).some(name => words.has(name)),
-    );
-    throw meant.length === 1 && meant[0] !== undefined ? error.at({ disk: meant[0].disk }) : error;
-  }
+/** The value of one command for all disks. Throws a refusal, with its disk where its words name a file or node of just one. */
+export function valueForDisks<T>(disks: readonly DiskPlan[], reply: Reply<T>): T {
+  if (reply.ok) return reply.value;
+  const { error } = reply;
+  const desc = error.qmp?.desc ?? '';
+  // QEMU 5.2 puts no quotes around names; without them only our own are told from ordinary words.
+  const words = new Set(desc.split(/[^\w-]+/));
+  const [meant, ...others] = disks.filter(
+    disk =>
+      [disk.image.file, disk.node].some(name => desc.includes(`'${name}'`)) ||
+      Object.values(disk.names).some(name => words.has(name)),
+  );
+  throw meant !== undefined && others.length === 0 ? error.at({ disk: meant.disk }) : error;
 }

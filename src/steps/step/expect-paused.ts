@@ -1,6 +1,7 @@
 /** Whether the guest was paused for as long as its disks were switched: a third party may resume it at any time. Looks only. */
 import { BlocksagaError } from '../../errors.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
+import { valueIn } from '../../qmp/reply-values.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { StepContext } from './step.ts';
 
@@ -28,8 +29,7 @@ export async function expectPausedInQemu(
   expectNotMigrating(sight);
   if (sight.running) throw resumedByThirdParty();
   expectPausedThroughout(context);
-  if (!blocks.ok) throw blocks.error;
-  return blocks.value;
+  return valueIn(blocks);
 }
 
 export function resumedByThirdParty(): BlocksagaError {

@@ -41,13 +41,17 @@ export async function holdFor<const K extends Looks, const L extends readonly Co
   return { looked, stopped: stopped as Reply<unknown>, replies: replies as unknown as Replies<L>, wasLive };
 }
 
-/** For a `do`, which fails of it: writes that down, and looks at the replies, whose errors say more than that of a journal. */
-export async function toldRun(
+/**
+ * For a `do`: judges the replies, which throws where the guest had run in front of the `stop`. That it had is recorded too; an error of
+ * a reply says more than one of the journal, and is the one that is thrown.
+ */
+export async function judgeHeld(
   { recordRun }: Pick<StepContext, 'recordRun'>,
   { wasLive }: Pick<HeldFor<Looks, []>, 'wasLive'>,
-  judge: () => Promise<void>,
+  judge: () => void,
 ): Promise<void> {
-  await (wasLive ? inAnyCase(recordRun(false), judge) : judge());
+  if (wasLive) await inAnyCase(recordRun(false), async () => judge());
+  else judge();
 }
 
 /** In S3 it depends on QEMU whether `stop` holds the guest, as in `holdGuest`. */

@@ -4,11 +4,12 @@
  */
 
 import { Edges } from '../../guest/edges.ts';
-import { blockOf, frontOf, listNodes, valueIfKnown } from '../../guest/graph.ts';
+import { blockOf, frontOf, listNodes } from '../../guest/graph.ts';
 import { rootAbove } from '../../guest/jobs-of-plan.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { QmpClient, Reply } from '../../qmp/client.ts';
 import type { JobInfo, JobTable } from '../../qmp/jobs.ts';
+import { valueIfKnown, valueIn } from '../../qmp/reply-values.ts';
 import type { BlockDeviceInfo, BlockInfo } from '../../qmp/schema.generated.ts';
 import type { StepContext } from './step.ts';
 
@@ -39,27 +40,25 @@ export async function readLag(
   if (plan.jobsVanishOnEnd !== undefined) {
     const table = await jobs.list(disks.map(disk => disk.names.job));
     const [blocks, nodes] = await qmp.pipeline([{ execute: 'query-block' }, listNodes(qmp)]);
-    if (!blocks.ok) throw blocks.error;
+    const found = valueIn(blocks);
     const known = valueIfKnown(nodes) ?? [];
-    const bytes = olderBytes(disks, blocks.value, known);
-    return { jobs: table, bytes, isOnSources: false, blocks: blocks.value, nodes: known, unseen: [] };
+    const bytes = olderBytes(disks, found, known);
+    return { jobs: table, bytes, isOnSources: false, blocks: found, nodes: known, unseen: [] };
   }
   const tells = qmp.version.major >= NODES_TELL_SINCE;
   const isBlocking = plan.operation === 'copy' && plan.mirror.copyMode === 'write-blocking';
-  const [table, nodes, blocks, graph] =
+  const [jobsNow, listed, devices, graph] =
     isBlocking || qmp.version.major >= FILTERS_SEE_SINCE
       ? await qmp.pipeline([...lagLook(qmp), { execute: 'x-debug-query-block-graph' }])
       : await qmp.pipeline(lagLook(qmp));
-  if (!table.ok) throw table.error;
-  if (!nodes.ok) throw nodes.error;
-  if (!blocks.ok) throw blocks.error;
-  const read = lagOf(disks, table.value, nodes.value);
+  const [table, nodes, blocks] = [valueIn(jobsNow), valueIn(listed), valueIn(devices)];
+  const read = lagOf(disks, table, nodes);
   const isOnSources = read.isOnSources && !isBlocking;
   const drawn = graph === undefined || isOnSources ? undefined : valueIfKnown(graph);
-  const unseen = drawn === undefined ? [] : passedBy(plan, disks, new Edges(drawn), nodes.value);
-  const lag = { ...read, isOnSources, blocks: blocks.value, nodes: nodes.value, unseen };
+  const unseen = drawn === undefined ? [] : passedBy(plan, disks, new Edges(drawn), nodes);
+  const lag = { ...read, isOnSources, blocks, nodes, unseen };
   if (tells) return lag;
-  return { ...lag, bytes: olderBytes(disks, blocks.value, nodes.value) };
+  return { ...lag, bytes: olderBytes(disks, blocks, nodes) };
 }
 
 /**

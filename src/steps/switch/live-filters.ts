@@ -11,6 +11,7 @@ import { setDrive } from '../../guest/set-drive.ts';
 import { ownFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
+import { valueIn } from '../../qmp/reply-values.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import { throwFirst } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
@@ -67,9 +68,7 @@ async function look(qmp: QmpClient): Promise<Seen> {
     { execute: 'query-block' },
     { execute: 'x-debug-query-block-graph' },
   ]);
-  if (!blocks.ok) throw blocks.error;
-  if (!drawn.ok) throw drawn.error;
-  return { blocks: blocks.value, edges: new Edges(drawn.value) };
+  return { blocks: valueIn(blocks), edges: new Edges(valueIn(drawn)) };
 }
 
 function isOn(blocks: readonly BlockInfo[], disk: DiskPlan): boolean {

@@ -12,7 +12,7 @@ import type { Command, Reply } from '../../qmp/client.ts';
 import type { StatusInfo } from '../../qmp/schema.generated.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
-import { attributeToDisk } from '../step/blame.ts';
+import { valueForDisks } from '../step/blame.ts';
 import { holdFor } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
@@ -83,7 +83,7 @@ export async function returnToImages(
   for (let triesLeft = RETURN_TRIES; triesLeft > 0; triesLeft -= 1) {
     const [reopened] = (await holdFor(context, [], [again])).replies;
     if (reopened.ok) return;
-    if (triesLeft === 1) await attributeToDisk(disks, Promise.reject(reopened.error));
+    if (triesLeft === 1) valueForDisks(disks, reopened);
   }
 }
 

@@ -10,6 +10,7 @@ import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobInfo, Jobs } from '../../qmp/jobs.ts';
+import { valueIn } from '../../qmp/reply-values.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import {
   awaitJobs,
@@ -133,8 +134,7 @@ export const completeMirrors: Step<SwitchPlan> = {
     const { qmp, plan } = context;
     await completeAll(context, todo);
     const [fronts, ...sight] = await qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]);
-    if (!fronts.ok) throw fronts.error;
-    expectFronts(fronts.value, plan.disks, disk => disk.goal);
+    expectFronts(valueIn(fronts), plan.disks, disk => disk.goal);
     expectNotMigrating(sightOf(...sight), 'applied');
     // Each disk has switched at a moment of its own: they are one instant only when nothing was written between them. What
     // a commit leaves behind is no instant, and what was written meanwhile is in the bases.

@@ -1,7 +1,11 @@
 /**
  * The strongest switch: a filter node above each disk, then one `blockdev-reopen` that moves all filters to the new
- * images or none (QEMU >= 6.1), then the filters out again. The guest is stopped throughout: with an iothread a filter
- * above a running disk kills QEMU. Setting `drive` to what it is already kills 7.2, so this looks first wherever an earlier attempt
+ * images or none (QEMU >= 6.1), then the filters out again. The mirrors have ended, and the guest is paused. A third party may
+ * resume it at any moment, so what must not meet a running guest is sent by `holdFor`: a look, `stop` and the commands in one
+ * write.
+ *
+ * Disks whose filters are there since before the pause (`live-filters.ts`) are left out where filters come and go. With an iothread
+ * a filter above a running disk kills QEMU. Setting `drive` to what it is already kills 7.2, so this looks first wherever an earlier attempt
  * may have set it. A revert switches by it too: what is read of a plan here, its plan has as well.
  */
 import { BlocksagaError } from '../../errors.ts';
@@ -15,10 +19,11 @@ import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Reply } from '../../qmp/client.ts';
 import type { Replies } from '../../qmp/commands.ts';
+import { valueIn } from '../../qmp/reply-values.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
-import { attributeToDisk } from '../step/blame.ts';
+import { valueForDisks } from '../step/blame.ts';
 import { expectPausedThroughout } from '../step/expect-paused.ts';
-import { holdFor, STATUS, toldRun } from '../step/hold-for.ts';
+import { holdFor, judgeHeld, STATUS } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { expectAnswering, isServed } from '../step/targets-answer.ts';
@@ -52,7 +57,7 @@ export const insertFilters: Step<SwitchPlan> = {
       ...missing.map(disk => addFilter(plan, disk)),
       ...todo.map(disk => setDrive(disk, disk.names.filter)),
     ]);
-    await toldRun(context, held, async () => {
+    await judgeHeld(context, held, () => {
       throwFirst([...missing, ...todo], held.replies);
       expectPausedBefore(held);
     });
@@ -85,32 +90,33 @@ export const reopenFilters: Step<SwitchPlan> = {
     const reopen = reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal);
     const held = await holdFor(context, [STATUS], [reopen, ...SIGHT, ...looks]);
     const [reopened, after, migration, blocks] = held.replies;
-    await toldRun(context, held, async () => {
-      await attributeToDisk(todo, valueIn(reopened));
-      if (blocks !== undefined) expectOnFilters(todo, await valueIn(blocks));
+    await judgeHeld(context, held, () => {
+      valueForDisks(todo, reopened);
+      if (blocks !== undefined) expectOnFilters(todo, valueIn(blocks));
       expectPausedBefore(held);
     });
-    // A guest that was resumed after the switch writes to the new side only. One that is paused now ran before it;
-    // asked once more, since the news that it runs may have come with an earlier answer.
-    const ranAfterwards = (await valueIn(after)).running;
-    if (migration.ok) expectNotMigrating(sightOf(after, migration), 'applied');
-    if (ranAfterwards || context.pausedThroughout())
-      return migration.ok ? seenAt(sightOf(after, migration), sentMs) : null;
-    if (!(await context.qmp.execute('query-status')).running) expectPausedThroughout(context);
-    return null;
+    const { running } = valueIn(after);
+    const sight = migration.ok ? sightOf(after, migration) : undefined;
+    if (sight !== undefined) expectNotMigrating(sight, 'applied');
+    if (!running && !context.pausedThroughout()) {
+      await expectRunning(context);
+      return null;
+    }
+    return sight === undefined ? null : seenAt(sight, sentMs);
   },
 
   /** Moves all disks back at once. What the guest has written to their new images, resumed by a third party, goes back with them. */
   async undo(context) {
     const { qmp, plan } = context;
     const graph = await readGraph(qmp);
-    // An image that a third party has put on the old one cannot be left for that: the undo of the mirrors commits it.
     const isMoved = await movedFilters(context);
+    // A new image that a third party has put above the old one stays in front here: the undo of the mirrors commits it.
     const switched = plan.disks.filter(
       disk => (graph.showsImage(disk) || isMoved(disk)) && !graph.coversSource(disk),
     );
     const { running } = await qmp.execute('query-status');
     if (await mayHaveRunOnImages(context, running)) return rollBackWritten(context, switched, graph, running);
+    // Of those, the disks whose device is not on the filter by which it was switched.
     const offFilter = switched.filter(disk =>
       hasFilter(disk)
         ? graph.frontName(disk) === disk.goal && !isMoved(disk)
@@ -154,11 +160,19 @@ export const removeFilters: Step<SwitchPlan> = {
     const [fronts, ...sight] = replies.slice(-3) as unknown as Replies<
       readonly [{ readonly execute: 'query-block' }, ...typeof SIGHT]
     >;
-    if (!fronts.ok) throw fronts.error;
-    expectFronts(fronts.value, plan.disks, disk => disk.goal);
+    expectFronts(valueIn(fronts), plan.disks, disk => disk.goal);
     return seenAt(sightOf(...sight), sentMs);
   },
 };
+
+/**
+ * The guest has run in this pause, and the look behind the switch found it paused. One that runs by now was resumed after the switch,
+ * and writes to the new side only: the news of it has come with an earlier answer. Throws FOREIGN otherwise: it ran before the switch.
+ */
+async function expectRunning(context: StepContext<SwitchPlan>): Promise<void> {
+  const { running } = await context.qmp.execute('query-status');
+  if (!running) expectPausedThroughout(context);
+}
 
 /** Which disks show the images that they are to end on. */
 export async function probeImages({ qmp, plan }: Pick<StepContext, 'qmp' | 'plan'>): Promise<Probe> {
@@ -167,8 +181,8 @@ export async function probeImages({ qmp, plan }: Pick<StepContext, 'qmp' | 'plan
 }
 
 /**
- * To their sources, in one `blockdev-reopen`; those that are off their filters get them again first. Gives whether a third party
- * has resumed the guest meanwhile: then all are on their new images, which it has written to.
+ * Moves disks to their sources, in one `blockdev-reopen`; those that are off their filters get them again first. Returns whether a
+ * third party has resumed the guest meanwhile: then all are on their new images again, which it has written to.
  */
 async function moveToSources(
   context: StepContext<SwitchPlan>,
@@ -191,7 +205,7 @@ async function moveToSources(
   const held = await holdFor(context, [STATUS], [back]);
   const [before] = held.looked;
   const [reopened] = held.replies;
-  await attributeToDisk(moving, valueIn(reopened));
+  valueForDisks(moving, reopened);
   if (!ranOnImages(context, before)) {
     if (held.wasLive) await context.recordRun();
     return false;
@@ -211,10 +225,10 @@ async function moveToSources(
  */
 export function expectPausedBefore({ looked: [status, migration], stopped }: HeldBefore): void {
   // Not asked again: a look after the switch does not say whether the guest ran before it.
-  if (!status.ok) throw status.error;
+  const { running } = valueIn(status);
   if (!stopped.ok) throw stopped.error;
   if (migration !== undefined) expectNotMigrating(sightOf(status, migration));
-  if (!status.value.running) return;
+  if (!running) return;
   throw new BlocksagaError(
     'FOREIGN',
     'a third party resumed the guest while its disks were about to be switched',
@@ -224,9 +238,4 @@ export function expectPausedBefore({ looked: [status, migration], stopped }: Hel
 interface HeldBefore {
   readonly looked: Replies<typeof SIGHT> | Replies<readonly [typeof STATUS]>;
   readonly stopped: Reply<unknown>;
-}
-
-export async function valueIn<T>(reply: Reply<T>): Promise<T> {
-  if (!reply.ok) throw reply.error;
-  return reply.value;
 }
