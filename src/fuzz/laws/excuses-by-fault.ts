@@ -273,12 +273,12 @@ export const BY_FAULT: readonly ByFault[] = [
     reason: 'a power cut may take what the other one had not flushed',
     only: isPowerCut,
   },
-  {
-    ...{ law: 'the dead leave one set', fault: 'file' },
+  ...(['the dead leave one set', 'no newer image is given up'] as const).map(law => ({
+    ...{ law, fault: 'file' },
     reason:
       'what a third party puts under the name of an image is not told from that by who sees no file of QEMU’s: the recovery says which it could not prove',
     only: isBootedUnproved,
-  },
+  })),
   {
     ...{ law: 'the dead leave one set', fault: 'kill' },
     reason:
