@@ -1,13 +1,13 @@
 /** `blocksaga commit --offline`: the options of a commit without QEMU, as a request. Only reads options. */
 import { planOfflineCommit, startOfflineCommit } from '../../engine/offline-commit/commit-offline.ts';
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { openJournal } from '../../journal/sqlite.ts';
 import type { OfflineCommitRequest } from '../../operations/commit-offline-request.ts';
 import type { OfflineCommitPlan } from '../../operations/plan-commit-offline.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
 import type { ChainImage } from '../../plan/plan.ts';
 import { type DiskKeys, readDiskOption } from '../options/disk-option.ts';
-import { absoluteFile } from '../options/option-values.ts';
+import { absoluteFile, ifGiven } from '../options/option-values.ts';
 import { journalOf, type SagaOptions } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, exitStatusOf } from '../print/exit-status.ts';
@@ -86,25 +86,17 @@ function requestOf(options: OfflineOptions, context: CliContext): OfflineCommitR
   const { id, vm, format, shallow, relative } = options;
   return {
     disks: options.disk.map(text => readOfflineDisk(text, context)),
-    ...(id === undefined ? {} : { id }),
-    ...(vm === undefined ? {} : { vm }),
-    ...(format === undefined ? {} : { format }),
-    ...(shallow === undefined ? {} : { shallow }),
-    ...(options.delete === undefined ? {} : { delete: options.delete }),
-    ...(relative === undefined ? {} : { relative }),
+    ...definedOnly({ id, vm, format, shallow, delete: options.delete, relative }),
   };
 }
 
 function readOfflineDisk(text: string, context: CliContext): OfflineCommitRequest['disks'][number] {
   const { disk, values } = readDiskOption(text, KEYS);
-  const format = values.get('format');
-  const top = values.get('top');
-  const base = values.get('base');
+  const image = (name: string) => imageName(name, context);
   return {
     disk: absoluteFile(disk, context),
-    ...(format === undefined ? {} : { format }),
-    ...(top === undefined ? {} : { top: imageName(top, context) }),
-    ...(base === undefined ? {} : { base: imageName(base, context) }),
+    ...definedOnly({ format: values.get('format') }),
+    ...definedOnly({ top: ifGiven(values.get('top'), image), base: ifGiven(values.get('base'), image) }),
   };
 }
 

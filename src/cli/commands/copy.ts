@@ -1,14 +1,16 @@
 /** `blocksaga copy`: copies N disks elsewhere and switches all of them, or none. Only reads its options. */
 import type { Command } from 'commander';
 import type { Guest } from '../../engine/connection/guest.ts';
+import { definedOnly } from '../../errors.ts';
 import { isNbdAddress } from '../../images/nbd-address.ts';
 import type { CopyRequest } from '../../operations/requests.ts';
 import type { Finish, Strategy } from '../../plan/plan.ts';
-import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
+import { type DiskKeys, flagsOf, readDiskOption, refuseDisk } from '../options/disk-option.ts';
 import { NEW_IMAGE_HELP, NEW_IMAGE_KEYS, readNewImage } from '../options/new-image-option.ts';
 import {
   absoluteFile,
   collect,
+  ifGiven,
   readBytes,
   readChoice,
   readCount,
@@ -38,6 +40,7 @@ const KEYS: DiskKeys = {
   preallocation: 'HOW',
   ...NEW_IMAGE_KEYS,
 };
+const FORMATS = ['qcow2', 'raw', 'luks'] as const;
 const PREALLOCATIONS = ['off', 'metadata', 'falloc', 'full'] as const;
 const FINISHES: readonly Finish[] = ['pivot', 'clone', 'abort', 'leave'];
 const STRATEGIES: readonly (Strategy | 'auto')[] = ['auto', 'reopen', 'finalize', 'complete'];
@@ -135,41 +138,26 @@ export function copyRequest(options: CopyOptions, context: CliContext): CopyRequ
   return {
     ...sagaRequest(options, context),
     disks: options.disk.map(text => readCopyDisk(text, context)),
-    ...(finish === undefined ? {} : { finish }),
-    ...(strategy === undefined ? {} : { strategy }),
-    ...(parallel === undefined ? {} : { parallel }),
-    ...(bandwidth === undefined ? {} : { bandwidth }),
-    ...(granularity === undefined ? {} : { granularity }),
-    ...(bufSize === undefined ? {} : { bufSize }),
-    ...(syncWrites === undefined ? {} : { syncWrites }),
-    ...(quiesce === undefined ? {} : { quiesce: socketAddress(quiesce, context) }),
+    ...definedOnly({ finish, strategy, parallel, bandwidth, granularity, bufSize, syncWrites }),
+    ...definedOnly({ quiesce: ifGiven(quiesce, address => socketAddress(address, context)) }),
   };
 }
 
 function readCopyDisk(text: string, context: CliContext): CopyRequest['disks'][number] {
   const option = readDiskOption(text, KEYS);
-  const { disk, values, flags } = option;
-  const preallocation = values.get('preallocation');
+  const { disk, values } = option;
   const to = values.get('to') ?? refuseDisk(text, 'to=FILE is missing: where the copy goes');
-  const format = values.get('format');
-  const base = values.get('base');
-  const encrypt = values.get('encrypt');
+  const preallocation = readChoice(`--disk ${disk},preallocation`, PREALLOCATIONS);
   return {
     disk,
     to: isNbdAddress(to) ? to : absoluteFile(to, context),
-    ...(format === undefined
-      ? {}
-      : { format: readChoice(`--disk ${disk},format`, ['qcow2', 'raw', 'luks'])(format) }),
-    ...(encrypt === undefined ? {} : { encrypt }),
-    ...(base === undefined ? {} : { base }),
-    ...(preallocation === undefined
-      ? {}
-      : { preallocation: readChoice(`--disk ${disk},preallocation`, PREALLOCATIONS)(preallocation) }),
+    ...definedOnly({
+      format: ifGiven(values.get('format'), readChoice(`--disk ${disk},format`, FORMATS)),
+      encrypt: values.get('encrypt'),
+      base: values.get('base'),
+      preallocation: ifGiven(values.get('preallocation'), preallocation),
+    }),
     ...readNewImage(option),
-    ...(flags.has('shallow') ? { shallow: true } : {}),
-    ...(flags.has('reuse') ? { reuse: true } : {}),
-    ...(flags.has('initialize') ? { initialize: true } : {}),
-    ...(flags.has('raw') ? { raw: true } : {}),
-    ...(flags.has('relative') ? { relative: true } : {}),
+    ...flagsOf(option, ['shallow', 'reuse', 'initialize', 'raw', 'relative']),
   };
 }

@@ -1,7 +1,7 @@
 /** `blocksaga pull` and `blocksaga commit`: merge images of N disks' chains, on all disks or on none. Only read options. */
 import type { Command } from 'commander';
 import type { Guest } from '../../engine/connection/guest.ts';
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import type { CommitRequest, PullRequest } from '../../operations/requests.ts';
 import type { Finish, Strategy } from '../../plan/plan.ts';
 import { type DiskKeys, readDiskOption } from '../options/disk-option.ts';
@@ -156,27 +156,16 @@ function commitRequest(options: CommitOptions, context: CliContext): CommitReque
   return {
     ...mergeRequest(options, context),
     disks: options.disk.map(text => readMergeDisk(text, COMMIT_KEYS)),
-    ...(shallow === undefined ? {} : { shallow }),
-    ...(options.delete === undefined ? {} : { delete: options.delete }),
-    ...(active === undefined ? {} : { active }),
-    ...(finish === undefined ? {} : { finish }),
-    ...(strategy === undefined ? {} : { strategy }),
+    ...definedOnly({ shallow, delete: options.delete, active, finish, strategy }),
   };
 }
 
 function mergeRequest(options: PullOptions, context: CliContext) {
   const { parallel, bandwidth, relative } = options;
-  return {
-    ...sagaRequest(options, context),
-    ...(parallel === undefined ? {} : { parallel }),
-    ...(bandwidth === undefined ? {} : { bandwidth }),
-    ...(relative === undefined ? {} : { relative }),
-  };
+  return { ...sagaRequest(options, context), ...definedOnly({ parallel, bandwidth, relative }) };
 }
 
 function readMergeDisk(text: string, keys: DiskKeys) {
   const { disk, values } = readDiskOption(text, keys);
-  const top = values.get('top');
-  const base = values.get('base');
-  return { disk, ...(top === undefined ? {} : { top }), ...(base === undefined ? {} : { base }) };
+  return { disk, ...definedOnly({ top: values.get('top'), base: values.get('base') }) };
 }

@@ -1,10 +1,11 @@
 /** `blocksaga revert`: puts N disks of a stopped guest back on older images, all or none. Only reads its options. */
 import type { Command } from 'commander';
 import type { Guest } from '../../engine/connection/guest.ts';
+import { definedOnly } from '../../errors.ts';
 import type { RevertRequest } from '../../operations/requests.ts';
 import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
 import { NEW_IMAGE_HELP, NEW_IMAGE_KEYS, readNewImage } from '../options/new-image-option.ts';
-import { absoluteFile, collect, readChoice } from '../options/option-values.ts';
+import { absoluteFile, collect, ifGiven, readChoice } from '../options/option-values.ts';
 import {
   addSagaOptions,
   DISK_HELP,
@@ -67,18 +68,18 @@ function revertRequest(options: RevertOptions, context: CliContext): RevertReque
     disks: options.disk.map(text => {
       const option = readDiskOption(text, KEYS);
       const { disk, values } = option;
-      const to = values.get('to');
       const overlay = values.get('overlay') ?? refuseDisk(text, 'overlay=FILE is missing: the new overlay');
-      const [format, encrypt] = [values.get('format'), values.get('encrypt')];
       return {
         disk,
         overlay: absoluteFile(overlay, context),
         ...readNewImage(option),
-        ...(to === undefined ? {} : { to }),
-        ...(format === undefined ? {} : { format: readChoice(`--disk ${disk},format`, ['qcow2'])(format) }),
-        ...(encrypt === undefined ? {} : { encrypt }),
+        ...definedOnly({
+          to: values.get('to'),
+          format: ifGiven(values.get('format'), readChoice(`--disk ${disk},format`, ['qcow2'])),
+          encrypt: values.get('encrypt'),
+        }),
       };
     }),
-    ...(options.delete === undefined ? {} : { delete: options.delete }),
+    ...definedOnly({ delete: options.delete }),
   };
 }

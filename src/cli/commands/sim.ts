@@ -2,11 +2,11 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import type { Fault } from '../../sim/monitor/faults.ts';
 import { type ServeOptions, type Server, serveSim } from '../../sim/serve.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../sim/state/profiles.ts';
-import { absoluteFile, collect, readChoice, readCount } from '../options/option-values.ts';
+import { absoluteFile, collect, ifGiven, readChoice, readCount } from '../options/option-values.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT, type Finished } from '../print/exit-status.ts';
 
@@ -60,14 +60,12 @@ export function defineSim(program: Command, context: CliContext, finished: Finis
 
 /** What the options ask for. Throws REQUEST_INVALID when one makes no sense. */
 export function simOptions(options: SimCommandOptions, context: CliContext): ServeOptions {
+  const { name, disks, profile, seed, dir } = options;
   const faults = (options.fault ?? []).map(readFault);
   return {
     listen: absoluteFile(options.listen, context),
-    ...(options.name === undefined ? {} : { name: options.name }),
-    ...(options.disks === undefined ? {} : { disks: options.disks }),
-    ...(options.profile === undefined ? {} : { profile: options.profile }),
-    ...(options.dir === undefined ? {} : { directory: resolve('/', options.dir) }),
-    ...(options.seed === undefined ? {} : { seed: options.seed }),
+    ...definedOnly({ name, disks, profile, seed }),
+    ...definedOnly({ directory: ifGiven(dir, path => resolve('/', path)) }),
     ...(faults.length === 0 ? {} : { faults }),
     onFault: fault => context.write(`fault: ${JSON.stringify(fault)}`),
   };

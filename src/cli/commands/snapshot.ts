@@ -1,15 +1,16 @@
 /** `blocksaga snapshot`: puts overlays on N disks in one instant, all or none. Only reads its options. */
 import type { Command } from 'commander';
 import type { Guest } from '../../engine/connection/guest.ts';
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import type { SnapshotRequest } from '../../operations/requests.ts';
 import type { Strategy } from '../../plan/plan.ts';
-import { type DiskKeys, readDiskOption, refuseDisk } from '../options/disk-option.ts';
+import { type DiskKeys, flagsOf, readDiskOption, refuseDisk } from '../options/disk-option.ts';
 import { GROUP_HELP } from '../options/group-file.ts';
 import { NEW_IMAGE_HELP, NEW_IMAGE_KEYS, readNewImage } from '../options/new-image-option.ts';
 import {
   absoluteFile,
   collect,
+  ifGiven,
   readBytes,
   readChoice,
   readCount,
@@ -133,13 +134,9 @@ export function snapshotRequest(options: SnapshotOptions, context: CliContext): 
   return {
     ...sagaRequest(options, context),
     disks: options.disk.map(text => readSnapshotDisk(text, name !== undefined, context)),
-    ...(name === undefined ? {} : { name }),
-    ...(relative === undefined ? {} : { relative }),
-    ...(atomic === undefined ? {} : { atomic }),
-    ...(quiesce === undefined ? {} : { quiesce: socketAddress(quiesce, context) }),
-    ...(strategy === undefined ? {} : { strategy }),
-    ...(parallel === undefined ? {} : { parallel }),
-    ...(bandwidth === undefined ? {} : { bandwidth }),
+    ...definedOnly({ name, relative, atomic }),
+    ...definedOnly({ quiesce: ifGiven(quiesce, address => socketAddress(address, context)) }),
+    ...definedOnly({ strategy, parallel, bandwidth }),
   };
 }
 
@@ -154,17 +151,17 @@ function readSnapshotDisk(
   if (overlay === undefined && !hasName) {
     refuseDisk(text, 'overlay=FILE is missing: the new active image; or give the snapshot a --name');
   }
-  const format = values.get('format');
-  const mirror = values.get('mirror');
-  const encrypt = values.get('encrypt');
+  const file = (name: string) => absoluteFile(name, context);
   return {
     disk,
-    ...(overlay === undefined ? {} : { overlay: absoluteFile(overlay, context) }),
-    ...(format === undefined ? {} : { format: readChoice(`--disk ${disk},format`, ['qcow2'])(format) }),
-    ...(encrypt === undefined ? {} : { encrypt }),
+    ...definedOnly({
+      overlay: ifGiven(overlay, file),
+      format: ifGiven(values.get('format'), readChoice(`--disk ${disk},format`, ['qcow2'])),
+      encrypt: values.get('encrypt'),
+    }),
     ...readNewImage(option),
-    ...(flags.has('reuse') ? { reuse: true } : {}),
-    ...(mirror === undefined ? {} : { mirror: absoluteFile(mirror, context) }),
+    ...flagsOf(option, ['reuse']),
+    ...definedOnly({ mirror: ifGiven(values.get('mirror'), file) }),
     ...(flags.has('mirror-reuse') ? { mirrorReuse: true } : {}),
   };
 }

@@ -49,6 +49,15 @@ export function readDiskOption(text: string, keys: DiskKeys): DiskOption {
   return { disk, values, flags };
 }
 
+/** Which of these flags are there, as members of a request. */
+export function flagsOf<const F extends string>(
+  { flags }: DiskOption,
+  names: readonly F[],
+): { readonly [flag in F]?: true } {
+  const there = names.filter(name => flags.has(name)).map(name => [name, true]);
+  return Object.fromEntries(there) as { readonly [flag in F]?: true };
+}
+
 /** Splits at single commas; a double one stands for a comma, read from the left, as QEMU's `get_opt_value` does. */
 export function splitAtCommas(text: string): readonly string[] {
   const parts: string[] = [];

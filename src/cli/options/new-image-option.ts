@@ -1,6 +1,7 @@
 /** The keys of `--disk` that say how a new image's file and node are made, the same for every command that makes images. */
+import { definedOnly } from '../../errors.ts';
 import type { DiskKeys, DiskOption } from './disk-option.ts';
-import { readChoice } from './option-values.ts';
+import { ifGiven, readChoice } from './option-values.ts';
 
 export const NEW_IMAGE_KEYS: DiskKeys = { aio: 'HOW', discard: 'HOW', owner: 'UID:GID', mode: 'MODE' };
 
@@ -10,18 +11,10 @@ export const NEW_IMAGE_HELP = `  aio=HOW       threads, native or io_uring for t
 
 /** What such keys say; the request's own rules check owner and mode. */
 export function readNewImage({ disk, values }: DiskOption) {
-  const aio = values.get('aio');
-  const discard = values.get('discard');
-  const owner = values.get('owner');
-  const mode = values.get('mode');
-  return {
-    ...(aio === undefined
-      ? {}
-      : { aio: readChoice(`--disk ${disk},aio`, ['threads', 'native', 'io_uring'])(aio) }),
-    ...(discard === undefined
-      ? {}
-      : { discard: readChoice(`--disk ${disk},discard`, ['unmap', 'ignore'])(discard) }),
-    ...(owner === undefined ? {} : { owner }),
-    ...(mode === undefined ? {} : { mode }),
-  };
+  return definedOnly({
+    aio: ifGiven(values.get('aio'), readChoice(`--disk ${disk},aio`, ['threads', 'native', 'io_uring'])),
+    discard: ifGiven(values.get('discard'), readChoice(`--disk ${disk},discard`, ['unmap', 'ignore'])),
+    owner: values.get('owner'),
+    mode: values.get('mode'),
+  });
 }

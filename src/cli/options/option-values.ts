@@ -44,6 +44,11 @@ export function readNames(text: string): readonly string[] {
     .filter(name => name !== '');
 }
 
+/** What was given, read; undefined where nothing was. */
+export function ifGiven<T, R>(given: T | undefined, read: (given: T) => R): R | undefined {
+  return given === undefined ? undefined : read(given);
+}
+
 /** One of a few words, which a shell can complete. */
 export function readChoice<const W extends string>(option: string, words: readonly W[]): ChoiceReader<W> {
   const read = (text: string): W => {

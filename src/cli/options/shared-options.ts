@@ -1,6 +1,6 @@
 /** The options that commands share, declared and read in one place so that they mean the same everywhere. */
 import type { Command, Option } from 'commander';
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import type { Program } from '../../plan/plan.ts';
 import type { CliContext } from '../print/context.ts';
 import { absoluteFile, collect, journalFile, readCount, readNames, socketAddress } from './option-values.ts';
@@ -110,12 +110,10 @@ export type OnCommitOptions = Pick<
 
 /** The members of a request that these options give. */
 export function sagaRequest(options: SagaOptions, context: CliContext) {
+  const { id, vm, without, maxBlackout: maxBlackoutMs } = options;
   return {
     qmp: socketAddress(options.qmp, context),
-    ...(options.id === undefined ? {} : { id: options.id }),
-    ...(options.vm === undefined ? {} : { vm: options.vm }),
-    ...(options.without === undefined ? {} : { without: options.without }),
-    ...(options.maxBlackout === undefined ? {} : { maxBlackoutMs: options.maxBlackout }),
+    ...definedOnly({ id, vm, without, maxBlackoutMs }),
     ...onCommitOption(options, context),
   };
 }
