@@ -64,3 +64,16 @@ test('files of theirs that are put aside one after the other are all there', () 
   expect(foreign.moved.map(({ back = '' }) => birthOf(back))).toEqual(theirs);
   expect(host.files.size).toBe(4);
 });
+
+test('where each file is by now is known also behind a directory that was put back', () => {
+  const { host, foreign, birthOf } = scene();
+  foreign.act({ path: '/images/a', how: 'replaceDirectory' });
+  const theirs = birthOf('/images/a');
+  foreign.act({ path: '/images/a', how: 'replace' });
+  host.write('/images/c', IMAGE);
+  const other = birthOf('/images/c');
+  foreign.act({ path: '/images/c', how: 'rename' });
+  expect(foreign.putBack('/images/b')).toBe(true);
+  const [ofTheirs, ofOther] = foreign.moved.slice(-2).map(({ to = '' }) => birthOf(to));
+  expect([ofTheirs, ofOther]).toEqual([theirs, other]);
+});

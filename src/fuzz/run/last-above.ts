@@ -19,14 +19,18 @@ export function lastAbove(sim: Sim, asked: Asked): SaidAbove {
     ...newSetsOf(asked).map(set => frontIn(set, index)),
   ];
   const theirs = [...host.files.keys()].filter(isTheirOverlay);
+  // Those that have their first names again are no overlays but images of the saga's.
+  const elsewhere = moved.flatMap(({ path, to, back }) =>
+    [to ?? path, back ?? path].filter(file => file !== path),
+  );
   // Those that the saga has found in front are of its plan.
   const found = wish.named
     .filter(index => !coveredFirst.includes(index))
     .flatMap(index => {
       // Images of the saga's are found under the names that third parties gave to them, too.
-      const names = [...theirs, ...moved.flatMap(({ to, back }) => back ?? to ?? [])];
+      const names = new Set([...theirs, ...elsewhere]);
       const sides = sidesOf(index);
-      return names.flatMap(file => {
+      return [...names].flatMap(file => {
         const over = namedBelow(host.image(file));
         return over !== undefined && sides.includes(over) ? [{ file, sides }] : [];
       });

@@ -87,22 +87,31 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
     const own = freeName(`${directory}-theirs-own`);
     if (host.directories.has(directory)) host.renameDirectory(directory, own);
     host.renameDirectory(aside, directory);
-    carryOver(own, directory);
+    const carried = carryOver(own, directory);
+    const placeOf = (each: MovedFile): MovedFile => {
+      if (each.to === undefined || directoryOf(each.to) !== directory) return within(each, aside, directory);
+      const to = `${own}${each.to.slice(directory.length)}`;
+      return { ...each, to: carried.get(to) ?? to };
+    };
     const since = moved.findIndex(({ path, to }) => to === `${aside}${path.slice(directory.length)}`);
     const backMs = epochMs();
     moved = moved.map((each, at) => ({
       ...(at < since ? {} : { back: `${own}${each.path.slice(directory.length)}`, backMs }),
-      ...within(each, aside, directory),
+      ...placeOf(each),
     }));
   }
 
-  /** What others than third parties have made in the one that goes comes along, where its name is free. */
-  function carryOver(from: string, to: string): void {
+  /** What others than third parties have made in the one that goes comes along, where its name is free; by its old name, its new one. */
+  function carryOver(from: string, to: string): ReadonlyMap<string, string> {
+    const carried = new Map<string, string>();
     const theirs = new Set(moved.flatMap(({ made }) => made?.birth ?? []));
     for (const [path, { birth }] of [...host.files]) {
       const name = `${to}${path.slice(from.length)}`;
-      if (directoryOf(path) === from && !theirs.has(birth) && !host.files.has(name)) host.rename(path, name);
+      if (directoryOf(path) !== from || theirs.has(birth) || host.files.has(name)) continue;
+      host.rename(path, name);
+      carried.set(path, name);
     }
+    return carried;
   }
 
   function putBack(path: string): boolean {
