@@ -102,13 +102,18 @@ const DEFECTS: readonly Defect[] = [
     laws: ['one instant'],
     groups: RESUMED,
     spoil() {
-      const look: Step = sound.awaitGo as Step;
+      const go: Step = sound.awaitGo as Step;
       steps.awaitGo = {
-        ...look,
+        ...go,
         async do(context: StepContext) {
           await context.barrier?.taken(MAX_WAIT_MS);
           return null;
         },
+      } as Step;
+      const resume = sound.resumeGuest as Step;
+      steps.resumeGuest = {
+        ...resume,
+        do: (context: StepContext, todo) => resume.do({ ...context, barrier: null }, todo),
       } as Step;
     },
   },

@@ -49,10 +49,10 @@ const RESUMED: readonly HostsScene[] = range(5, 400, 5).map(ms => ({
   ],
 }));
 
-/** The guest of the leader has its snapshot late, or none. */
-const SLOW: readonly HostsScene[] = ['stop', 'transaction'].map(command => ({
+/** The guest of the leader is looked at late, in front of its pause or in it. */
+const SLOW: readonly HostsScene[] = [2, 3, 4].map(nth => ({
   ...ofTwo,
-  guests: [{ faults: [{ kind: 'replyLate', command, nth: 1, delayMs: 200 }] }, {}],
+  guests: [{ faults: [{ kind: 'replyLate', command: 'query-migrate', nth, delayMs: 200 }] }, {}],
 }));
 
 /** The process that follows dies at each of its moments. */
@@ -133,6 +133,11 @@ const DEFECTS: readonly Defect[] = [
           await context.barrier?.taken(500);
           return null;
         },
+      } as Step;
+      const resume = sound.resumeGuest as Step;
+      steps.resumeGuest = {
+        ...resume,
+        do: (context: StepContext, todo) => resume.do({ ...context, barrier: null }, todo),
       } as Step;
     },
   },

@@ -35,7 +35,9 @@ async function play(faults: readonly Fault[] = []) {
     const disks = sim.world
       .fronts()
       .map(({ node }, index) => ({ disk: node, overlay: `/${VMS[at]}/new${index}.qcow2` }));
-    return { vm: VMS[at] ?? '', qmp: connect, files: sim.files, disks };
+    // What one waits for the others have time for.
+    const maxBlackoutMs = at === 1 ? 400 : 5_000;
+    return { vm: VMS[at] ?? '', qmp: connect, files: sim.files, maxBlackoutMs, disks };
   });
   const inner = memoryJournal(undefined, { clock });
   const journal: Journal = {
@@ -61,8 +63,7 @@ it('sends each guest only what has to be seen in its pause, and writes nothing t
   expect(result.outcome).toBe('committed');
   for (const vm of VMS)
     expect(inPause.filter(each => each.startsWith(`${vm}:`)).map(each => each.slice(3))).toEqual([
-      'query-status,stop',
-      'transaction,query-block,query-migrate',
+      'query-status,stop,transaction,query-block,query-migrate',
       'query-status,query-migrate',
       'cont,query-status,query-migrate',
     ]);
@@ -97,3 +98,16 @@ it('rolls all back where a name of one leads elsewhere when its guest is resumed
       `/${VMS[guest]}/disk1.qcow2`,
     ]);
 });
+
+it.each(['stop', 'transaction'])(
+  'asks whether the snapshots were taken where the answer to %s is lost',
+  async command => {
+    const { result, sims } = await play([{ kind: 'replyLost', command, nth: 1 }]);
+    expect(result).toMatchObject({ outcome: 'committed' });
+    for (const [guest, sim] of sims.entries())
+      expect(sim.world.fronts().map(({ path }) => path)).toEqual([
+        `/${VMS[guest]}/new0.qcow2`,
+        `/${VMS[guest]}/new1.qcow2`,
+      ]);
+  },
+);

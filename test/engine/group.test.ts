@@ -183,8 +183,11 @@ describe('a group of two guests', () => {
     async (_, commands) => {
       const clock = createVirtualClock();
       const a = memberOf('a', clock);
+      const resume = () => {
+        for (const command of commands) a.sim.world.inject(command);
+      };
       const before = (verb: string) => {
-        if (verb === 'transaction') for (const command of commands) a.sim.world.inject(command);
+        if (verb === 'stop') clock.after(LATE_MS / 2, resume);
       };
       const members = [a, memberOf('b', clock, { faults: [LATE], before })];
       expect(await runGroup(clock, members)).toMatchObject({

@@ -39,6 +39,8 @@ export class Pause {
     pauseLeftMs: () => this.#leftMs,
     pauseBegins: () => {
       this.#openedMs = this.#clock.now();
+      // Who has stopped and resumed the guest while something else was waited for has done so in front of the pause.
+      if (!this.#isResumed) this.#guest = 'still';
     },
     pauseIsOver: () => this.#measureOnce(),
     likeness: () => (this.pausedThroughout() ? this.#seen : 'apart'),

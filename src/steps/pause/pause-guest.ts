@@ -16,19 +16,19 @@ import {
   wasPausedByUs,
 } from '../../guest/hold-guest.ts';
 import { takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
-import { expectNotMigrating, isLive, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
+import { expectNotMigrating, isLive, lookAtGuest } from '../../guest/migration.ts';
 import { expectPlugged, expectPluggedIn } from '../../guest/unplugged.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
-import type { Plan } from '../../plan/plan.ts';
+import type { Plan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
-import type { Replies } from '../../qmp/commands.ts';
 import type { JobInfo } from '../../qmp/jobs.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { expectNames } from '../prepare/expect-names.ts';
-import { barrierOf } from '../step/barrier.ts';
+import { resumedByThirdParty } from '../step/expect-paused.ts';
 import { FRONT_LOOK, isClean } from '../step/mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { markOf } from './mark-qemu.ts';
+import { type PausedWithGroup, pauseWithGroup } from './pause-with-group.ts';
 
 /** What `pauseGuest` came to, with whether every mirror was ready, with nothing left to copy, right behind `stop`. */
 type PausedForSwitch = Paused & { readonly clean: boolean };
@@ -54,11 +54,11 @@ export const pauseGuest: Step = {
     return probeDisks(plan.disks, () => (isLive(sight) && wasPausedByUs(observed) ? 'absent' : 'present'));
   },
 
-  async do(context): Promise<PausedForSwitch> {
+  async do(context): Promise<PausedForSwitch | PausedWithGroup> {
     const { qmp, plan, observed, outcomes, nothingSentYet } = context;
     if (plan.operation === 'revert') await expectStopped(qmp);
-    if (isInGroup(plan) && nothingSentYet) return pauseWithGroup(context);
     const marks = marksOf(plan);
+    if (isInGroup(plan) && nothingSentYet) return pauseWithGroup({ ...context, plan }, marks);
     if (!wasPausedByUs(observed)) {
       if (marks.length > 0) await qmp.pipeline(marks);
       return { ...readPause(observed), clean: false };
@@ -118,6 +118,8 @@ export const resumeGuest: Step = {
       const effect = nothingSentYet && pausedThroughout() && leadsBack ? 'notApplied' : 'unknown';
       throw BlocksagaError.fromRecord({ ...migrating.toJSON(), effect });
     }
+    // For a member of a group this is the look whether its guest was paused until `go`: else the group does not commit.
+    if (seen.sight.running && nothingSentYet) context.barrier?.leave(resumedByThirdParty().message);
     if (paused.byUs) await resumeVcpus({ qmp, clock }, paused, seen);
     if (isInGroup(plan)) {
       context.pauseIsOver();
@@ -127,25 +129,7 @@ export const resumeGuest: Step = {
   },
 };
 
-/**
- * What can be sent before is, and whose look takes longest holds up only guests that are not paused yet: each command in front of a
- * member's `stop` is time for which others are paused already. What was seen of a migration is looked at again behind the snapshot.
- */
-async function pauseWithGroup(context: StepContext): Promise<PausedForSwitch> {
-  const { qmp, plan, observed } = context;
-  const marks = marksOf(plan);
-  const answers: readonly Reply[] = await qmp.pipeline([...marks, ...SIGHT]);
-  const [status, told] = answers.slice(marks.length) as unknown as Replies<typeof SIGHT>;
-  expectNotMigrating(sightOf(status, told));
-  await barrierOf(context).looked();
-  if (!wasPausedByUs(observed)) return { ...readPause(observed), clean: false };
-  context.pauseBegins();
-  const { paused, migrating } = await holdGuest(qmp, [], { told });
-  if (migrating !== undefined) throw migrating;
-  return { ...paused, clean: false };
-}
-
-function isInGroup(plan: Plan): boolean {
+function isInGroup(plan: Plan): plan is SnapshotPlan {
   return plan.operation === 'snapshot' && plan.group !== undefined;
 }
 

@@ -4,20 +4,21 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { expectFronts, frontOf, readGraph } from '../../guest/graph.ts';
-import { readPause } from '../../guest/hold-guest.ts';
 import { isTaking, takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
 import { expectNotMigrating, lookAtGuest, SIGHT, sightOf } from '../../guest/migration.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, SnapshotPlan } from '../../plan/plan.ts';
-import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
+import type { Reply } from '../../qmp/client.ts';
 import type { Replies } from '../../qmp/commands.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { observeRunning } from '../pause/pause-guest.ts';
+import { expectTaken, takenIn, takingWith } from '../pause/pause-with-group.ts';
+import { snapshotSync, transactionOf } from '../pause/snapshot-actions.ts';
 import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { valueForDisks } from '../step/blame.ts';
-import { expectPausedInQemu, expectPausedThroughout, resumedByThirdParty } from '../step/expect-paused.ts';
+import { expectPausedInQemu, expectPausedThroughout } from '../step/expect-paused.ts';
 import { askAgain } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { undoSnapshots } from './undo-snapshots.ts';
@@ -63,24 +64,23 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
 
 /**
  * In the pause of a group, over overlays that are open or that QEMU makes; what it decides is the group's. QEMU flushes each
- * disk in front of its snapshot and reports when that fails, which `stop` does not. A migration, and whether the overlays are in front
- * of the devices, is looked for before the vote: behind `go` others run on their overlays already. The mark is there since before the pause.
+ * disk in front of its snapshot and reports when that fails, which `stop` does not. The transaction went with `stop` where that was
+ * sent. A migration, and whether the overlays are in front of the devices, is looked for before the vote: behind `go` others run on
+ * their overlays already. The mark is there since before the pause.
  */
 export const takeSnapshotInPause: Step<SnapshotPlan> = {
   name: 'takeSnapshotInPause',
   probe: probeOverlays,
 
   async do(context) {
-    const { qmp, plan, outcomes } = context;
+    const { qmp, plan, outcomes, nothingSentYet } = context;
     expectPausedThroughout(context);
-    const [blocks, migration, status] = await takeAll(qmp, plan, [], looksInPause(outcomes));
-    const sight = sightOf(status ?? PAUSED, migration);
-    expectNotMigrating(sight, 'applied');
-    if (sight.running) throw resumedByThirdParty();
-    // Of a guest that was not asked for its run state an event tells that it runs; behind `go` it is asked.
+    const taken = nothingSentYet ? takenIn(outcomes.get('pauseGuest')) : 'notSent';
+    if (taken === 'unknown') throw mayBeTaken();
+    if (taken === 'notSent') expectTaken(plan, await qmp.pipeline(takingWith(plan, null)));
+    if (typeof taken === 'object') throw taken.error;
+    // An event tells of a guest that was not asked for its run state; behind `go` it is asked.
     expectPausedThroughout(context);
-    if (!blocks.ok) throw askAgain(blocks.error);
-    expectFronts(blocks.value, plan.disks, disk => disk.goal);
     return null;
   },
 
@@ -133,17 +133,10 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   undo: undoSnapshots,
 };
 
-/** The run state of a guest that this saga has paused. */
-const PAUSED = { ok: true, value: { running: false, status: 'paused' } } as const;
-
-/**
- * Each command in the pause of a group holds up all of its guests: the run state is asked only where it may tell more than that the
- * guest is paused. Where an earlier migration has ended it alone tells of another one that has ended since.
- */
-function looksInPause(outcomes: StepContext['outcomes']) {
-  const { byUs, migration } = readPause(outcomes.get('pauseGuest') ?? null);
-  const looks = [{ execute: 'query-block' }, SIGHT[1]] as const;
-  return byUs && migration === 'none' ? looks : ([...looks, SIGHT[0]] as const);
+/** To be asked for by a probe. */
+function mayBeTaken(): BlocksagaError {
+  const why = 'the snapshots may have been taken when QEMU did not answer what stopped the guest';
+  return new BlocksagaError('VERIFY_FAILED', why, { retryable: true, effect: 'unknown' });
 }
 
 /** In front of the decision, and not again in a next process, where it may have been taken. */
@@ -157,24 +150,6 @@ async function undoMarked(context: StepContext<SnapshotPlan>): Promise<void> {
   await unmarkTaking(context.qmp, context.plan);
 }
 
-type Actions = Command<'transaction'>['arguments']['actions'];
-
-/** In an opened overlay a bitmap is made before it is in front; one that the transaction makes must be there first. */
-function actionsOf(plan: SnapshotPlan): Actions {
-  if (plan.method === 'transaction') {
-    const actions = plan.disks.map(disk => ({
-      type: 'blockdev-snapshot' as const,
-      data: { node: disk.node, overlay: disk.names.image },
-    }));
-    return [...bitmapActions(plan), ...actions];
-  }
-  const actions = plan.disks.map(disk => ({
-    type: 'blockdev-snapshot-sync' as const,
-    data: snapshotSync(disk),
-  }));
-  return [...actions, ...bitmapActions(plan)];
-}
-
 /**
  * Looked for a migration right in front, and again in the same write where the snapshots can then be undone. The image below an
  * overlay is opened anew by its name, since it is not written to any more. QEMU takes a snapshot of a node whose device has left,
@@ -186,7 +161,10 @@ async function transact(context: StepContext<SnapshotPlan>, when: 'opened' | 'cl
   expectSnapshotted(await qmp.execute('query-block'), plan.disks);
   await expectNames(context, when);
   const mark = takingMark(plan);
-  const sight = await takeAll(qmp, plan, mark === null ? [] : [mark], SIGHT);
+  const ahead = mark === null ? [] : [mark];
+  const answers = await qmp.pipeline([...ahead, transactionOf(plan), ...SIGHT]);
+  const [taken, ...sight] = answers.slice(ahead.length) as [Reply, ...Replies<typeof SIGHT>];
+  valueForDisks(plan.disks, taken);
   if (canUndoSnapshots(plan)) expectNotMigrating(sightOf(...sight), 'applied');
 }
 
@@ -201,33 +179,6 @@ export function expectSnapshotted(blocks: readonly BlockInfo[], disks: readonly 
       { disk: disk.disk, effect: 'notApplied' },
     );
   }
-}
-
-/** Gives what is looked at right behind the transaction, in the same write as it and what goes `ahead`. */
-async function takeAll<const L extends readonly Command[]>(
-  qmp: QmpClient,
-  plan: SnapshotPlan,
-  ahead: readonly Command[],
-  looks: L,
-): Promise<Replies<L>> {
-  const transaction = { execute: 'transaction', arguments: { actions: actionsOf(plan) } } as const;
-  const answers = await qmp.pipeline([...ahead, transaction, ...looks]);
-  const [taken, ...looked] = answers.slice(ahead.length) as [Reply, ...Replies<L>];
-  valueForDisks(plan.disks, taken);
-  return looked as unknown as Replies<L>;
-}
-
-/** Empty bitmaps of the same names in the overlays: backups that count on them continue without a gap. */
-function bitmapActions({ bitmaps, disks }: SnapshotPlan) {
-  return bitmaps.map(({ index, name, granularity, persistent = true }) => ({
-    type: 'block-dirty-bitmap-add' as const,
-    data: {
-      node: disks.find(disk => disk.index === index)?.names.image ?? '',
-      name,
-      granularity,
-      persistent,
-    },
-  }));
 }
 
 async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>) {
@@ -245,17 +196,4 @@ async function verifyOverlays({ qmp, plan }: StepContext<SnapshotPlan>): Promise
   // Where a snapshot cannot be undone, a look that failed is no reason to try: QEMU is asked again.
   if (!blocks.ok) throw canUndoSnapshots(plan) ? blocks.error : askAgain(blocks.error);
   expectFronts(blocks.value, plan.disks, disk => disk.goal);
-}
-
-function snapshotSync(disk: DiskPlan): Command<'blockdev-snapshot-sync'>['arguments'] {
-  const { file, driver, create } = disk.image;
-  const overlay = { 'snapshot-file': file, format: driver };
-  // A node without a name is one of an old QEMU, which may not know `mode` either; creating is what it does by itself.
-  if (disk.node === '') return { device: disk.drive, ...overlay, ...(create ? {} : { mode: 'existing' }) };
-  return {
-    'node-name': disk.node,
-    'snapshot-node-name': disk.names.image,
-    ...overlay,
-    mode: create ? 'absolute-paths' : 'existing',
-  };
 }

@@ -1,0 +1,91 @@
+/**
+ * Pauses the guest of a member of a group. In one write with `stop` goes the transaction that takes its snapshots, with what has to be
+ * seen behind it: each time that a member waits for its QEMU all guests of the group are paused. What became of the snapshots is the
+ * next step's to tell, and to undo.
+ */
+import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
+import { expectFronts } from '../../guest/graph.ts';
+import { holdGuest, type Paused, readPause, wasPausedByUs } from '../../guest/hold-guest.ts';
+import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
+import type { SnapshotPlan } from '../../plan/plan.ts';
+import type { Command, Reply } from '../../qmp/client.ts';
+import type { Replies } from '../../qmp/commands.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { barrierOf } from '../step/barrier.ts';
+import { valueForDisks } from '../step/blame.ts';
+import { resumedByThirdParty } from '../step/expect-paused.ts';
+import { askAgain } from '../step/replies.ts';
+import type { StepContext } from '../step/step.ts';
+import { transactionOf } from './snapshot-actions.ts';
+
+/** A pause in which the snapshots were taken with `stop`; the record of why they could not be. */
+export type PausedWithGroup = Paused & { readonly taken: true | Json };
+
+/** What an outcome of `pauseGuest` says of them; `unknown` where an attempt may have taken them of which no answer came. */
+type Taken = 'taken' | 'notSent' | 'unknown' | { readonly error: BlocksagaError };
+
+export function takenIn(record: Json | undefined): Taken {
+  if (typeof record !== 'object' || record === null || !('taken' in record)) return 'unknown';
+  const { taken } = record;
+  if (taken === true) return 'taken';
+  if (typeof taken !== 'object' || taken === null) return 'notSent';
+  return { error: BlocksagaError.fromRecord(taken as unknown as ErrorRecord) };
+}
+
+/** All that can be is sent before the others of the group are waited for. */
+export async function pauseWithGroup(
+  context: StepContext<SnapshotPlan>,
+  marks: readonly Command[],
+): Promise<PausedWithGroup> {
+  const { qmp, plan, observed } = context;
+  const answers: readonly Reply[] = await qmp.pipeline([...marks, ...SIGHT]);
+  const [status, told] = answers.slice(marks.length) as unknown as Replies<typeof SIGHT>;
+  const before = sightOf(status, told);
+  expectNotMigrating(before);
+  await barrierOf(context).looked();
+  if (!wasPausedByUs(observed)) return { ...readPause(observed), taken: null };
+  context.pauseBegins();
+  const behind = takingWith(plan, before.migration);
+  const { paused, migrating, replies } = await holdGuest(qmp, behind, { told });
+  if (migrating !== undefined) throw migrating;
+  return { ...paused, taken: whyNotTaken(plan, replies) };
+}
+
+/**
+ * The transaction, and what is looked at behind it: the devices, and a migration. The run state is asked for only where it may tell more
+ * than that the guest is paused: where an earlier migration has ended, it alone tells of another one that has ended since.
+ */
+export function takingWith(plan: SnapshotPlan, migration: string | null): readonly Command[] {
+  const [status, migrate] = SIGHT;
+  const looks = [{ execute: 'query-block' }, migrate] as const;
+  return [transactionOf(plan), ...looks, ...(migration === 'none' ? [] : [status])];
+}
+
+/** Throws why the snapshots were not taken, or are of no use. */
+export function expectTaken({ disks }: SnapshotPlan, replies: readonly Reply[]): void {
+  const [taken, blocks, migration, status] = replies as [Reply, ...TakenLooks];
+  valueForDisks(disks, taken);
+  const sight = sightOf(status ?? PAUSED, migration);
+  expectNotMigrating(sight, 'applied');
+  if (sight.running) throw resumedByThirdParty();
+  if (!blocks.ok) throw askAgain(blocks.error);
+  expectFronts(blocks.value, disks, disk => disk.goal);
+}
+
+type TakenLooks = readonly [
+  ...Replies<readonly [{ readonly execute: 'query-block' }, (typeof SIGHT)[1]]>,
+  Replies<typeof SIGHT>[0]?,
+];
+
+/** The run state of a guest that this saga has paused. */
+const PAUSED = { ok: true, value: { running: false, status: 'paused' } } as const;
+
+function whyNotTaken(plan: SnapshotPlan, replies: readonly Reply[]): Json {
+  try {
+    expectTaken(plan, replies);
+    return true;
+  } catch (error) {
+    if (!(error instanceof BlocksagaError)) throw error;
+    return error.toJSON() as unknown as Json;
+  }
+}
