@@ -192,7 +192,7 @@ export async function mirror(
 /** How the bare client switches: `reopenInPause` puts its filters in, and takes them out, within the pause. */
 export type BareStrategy = 'reopen' | 'reopenInPause' | 'finalize';
 
-/** The window of `reopen` below filters that are there: two writes, each followed by its replies. */
+/** The pause of `reopen` below filters that are there: two writes, each followed by its replies. */
 export async function switchByReopen(qmp: BareClient, disks: readonly BareDisk[]): Promise<void> {
   await nearlyClean(qmp, disks);
   const jobs = disks.map(job);
@@ -228,7 +228,7 @@ export async function switchByReopenInPause(qmp: BareClient, disks: readonly Bar
   await qmp.send(['object-del', { id: GROUP }], ...retire(disks));
 }
 
-/** The window of `finalize`: three writes too. The verdicts are read before the guest may write to the new side. */
+/** The pause of `finalize`: three writes too. The verdicts are read before the guest may write to the new side. */
 export async function switchByFinalize(qmp: BareClient, disks: readonly BareDisk[]): Promise<void> {
   await nearlyClean(qmp, disks);
   const jobs = disks.map(job);

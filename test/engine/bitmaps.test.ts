@@ -64,9 +64,9 @@ describe.each(PROFILES)('dirty bitmaps of QEMU %s', profile => {
     const life = live(bare);
     await bare.run((await bare.run(life.engine.copy({ ...life.guest, id: 's', disks }))).result);
     await copied(guest);
-    const window = (sent: readonly string[]) =>
+    const inPause = (sent: readonly string[]) =>
       sent.slice(sent.lastIndexOf('stop'), sent.lastIndexOf('cont'));
-    expect(window(guest.life.sent).filter(name => name !== 'transaction')).toEqual(window(life.sent));
+    expect(inPause(guest.life.sent).filter(name => name !== 'transaction')).toEqual(inPause(life.sent));
   });
 
   test('go on in the overlays of a snapshot, persistent or not', async () => {

@@ -14,7 +14,7 @@ export interface RetryPolicy {
   readonly factor: number;
 }
 
-/** Steps before the window and after it. */
+/** Steps before the pause and after it. */
 export const PATIENT: RetryPolicy = { retriesMax: 5, firstDelayMs: 100, factor: 2 };
 /** Steps while the guest is paused. */
 export const HASTY: RetryPolicy = { retriesMax: 5, firstDelayMs: 5, factor: 2 };

@@ -4,7 +4,7 @@ import { createEngine, memoryJournal } from '../../src/index.ts';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { createSim } from '../../src/sim/index.ts';
 
-describe('the window of a copy of four disks', () => {
+describe('the pause of a copy of four disks', () => {
   it.each([
     // The fronts are asked for right behind `job-finalize`, before its answer has come.
     // The mark that the mirrors are being ended goes in front of what ends them, in the same write.
@@ -45,9 +45,9 @@ describe('the window of a copy of four disks', () => {
     const saga = await sim.run(engine.copy({ qmp: connect, files: sim.files, strategy, disks }));
     expect((await sim.run(saga.result)).outcome).toBe('committed');
     const from = writes.indexOf('stop');
-    const window = writes.slice(from, writes.indexOf('cont', from) + 1);
+    const inPause = writes.slice(from, writes.indexOf('cont', from) + 1);
     // Looks at jobs that take their time are no waits of ours.
-    expect(window.filter(verb => verb !== 'query-jobs')).toEqual(expected);
+    expect(inPause.filter(verb => verb !== 'query-jobs')).toEqual(expected);
   });
 });
 
