@@ -1,7 +1,8 @@
 /**
  * How long the guests of a group are paused, against the slowest of them alone: real QEMUs with idle guests, the journal in a
  * file, the pauses by QEMU's own events. `node bench/group.ts [GUESTS...]` (default 2 4 8 16); `npm run bench:group`. The aim is
- * the slowest single pause plus one round trip plus 5 ms. The floor is what the machine itself takes for the bare commands.
+ * the slowest single pause plus one round trip plus 5 ms; beside it stand the same single snapshots begun at once, which share the
+ * processors as a group does. The floor is what the machine itself takes for the bare commands.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,10 +20,10 @@ const SIZE_BYTES = 16 * 1024 * 1024;
 
 let images = 0;
 
-function requestOf(vm: GuestVm, at: number) {
+function requestOf(vm: GuestVm) {
   images += 1;
   const disks = [{ disk: 'dev0', overlay: join(vm.directory, `s${images}.qcow2`) }];
-  return { vm: `vm${at}`, qmp: vm.monitor, maxBlackoutMs: 10_000, disks };
+  return { vm: vm.monitor, qmp: vm.monitor, maxBlackoutMs: 10_000, disks };
 }
 
 /** The longest pause of a group of these guests, and its own figures. */
@@ -69,11 +70,14 @@ try {
     const singles: number[] = [];
     const groups: Awaited<ReturnType<typeof groupPause>>[] = [];
     const floors: number[] = [];
+    const atOnce: number[] = [];
     for (let round = 0; round < ROUNDS; round += 1) {
       const alone: number[] = [];
       for (const vm of some) alone.push((await groupPause(engine, [vm])).pauseMs);
       singles.push(Math.max(...alone));
       groups.push(await groupPause(engine, some));
+      const beside = await Promise.all(some.map(vm => groupPause(engine, [vm])));
+      atOnce.push(Math.max(...beside.map(({ pauseMs }) => pauseMs)));
       floors.push(await floorOf(some, SIZE_BYTES));
     }
     const [single, group] = [median(singles), median(groups.map(({ pauseMs }) => pauseMs))];
@@ -82,6 +86,7 @@ try {
       guests: count,
       'group ms': group.toFixed(1),
       'slowest alone ms': single.toFixed(1),
+      'slowest of all alone at once ms': median(atOnce).toFixed(1),
       'round trip ms': rttMs.toFixed(2),
       'more than both ms': (group - single - rttMs).toFixed(1),
       'floor ms': median(floors).toFixed(1),

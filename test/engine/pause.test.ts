@@ -1,6 +1,6 @@
 /** How often blocksaga waits for QEMU while the guest is paused: each wait is time that the guest loses. */
 import { describe, expect, it } from 'vitest';
-import { createEngine, memoryJournal } from '../../src/index.ts';
+import { createEngine, memoryJournal, type SagaNotice } from '../../src/index.ts';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { createSim } from '../../src/sim/index.ts';
 
@@ -48,6 +48,46 @@ describe('the pause of a copy of four disks', () => {
     const inPause = writes.slice(from, writes.indexOf('cont', from) + 1);
     // Looks at jobs that take their time are no waits of ours.
     expect(inPause.filter(verb => verb !== 'query-jobs')).toEqual(expected);
+  });
+});
+
+describe('the end of the pause of a switch', () => {
+  async function play() {
+    const sim = createSim({ profile: '7.2', disks: 4, seed: 1 });
+    const resuming: (readonly string[])[] = [];
+    const connect: Connect = async handlers => {
+      const transport = await sim.connect(handlers);
+      return {
+        send(messages) {
+          const verbs = messages.map(verbOf);
+          if (verbs.includes('cont')) resuming.push(verbs);
+          transport.send(messages);
+        },
+        close: () => transport.close(),
+      };
+    };
+    const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
+    const disks = sim.world.fronts().map(({ node }, at) => ({ disk: node, to: `/images/new${at}.qcow2` }));
+    const saga = await sim.run(engine.copy({ qmp: connect, files: sim.files, strategy: 'reopen', disks }));
+    const notices: SagaNotice[] = [];
+    saga.subscribe(notice => notices.push(notice));
+    expect((await sim.run(saga.result)).outcome).toBe('committed');
+    return { resuming, notices };
+  }
+
+  it('does not wait for QEMU to be told how much is in the journal', async () => {
+    const { resuming } = await play();
+    expect(resuming).toEqual([['cont', 'query-status', 'query-migrate', 'qom-set']]);
+  });
+
+  it('comes before those who look on are told of what became of the jobs in it', async () => {
+    const { notices } = await play();
+    const told = notices.flatMap(each => (each.type === 'progress' ? [each] : []));
+    expect(told.filter(({ guestPaused }) => guestPaused)).toEqual([]);
+    for (const disk of ['disk0', 'disk1', 'disk2', 'disk3'])
+      expect(told.filter(each => each.disk === disk).map(({ status }) => status)).toEqual(
+        expect.arrayContaining(['ready', 'waiting', 'pending', 'concluded']),
+      );
   });
 });
 

@@ -15,7 +15,7 @@ import { whenFree } from '../../journal/waiting.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { QmpClient, QmpEvent, Reply, UntilOptions } from '../../qmp/client.ts';
 import { type Clock, sleep } from '../../qmp/clock.ts';
-import type { Command, CommandName, Replies } from '../../qmp/commands.ts';
+import type { CallOptions, Command, CommandName, Replies } from '../../qmp/commands.ts';
 import type { Jobs } from '../../qmp/jobs.ts';
 import type { QmpVersion } from '../../qmp/messages.ts';
 import { onlyTells } from '../../qmp/only-tells.ts';
@@ -218,11 +218,7 @@ class FencedClient implements QmpClient {
       const bounded = this.#bound?.sounding(commands, options) ?? options;
       const news = this.#newsBefore(commands);
       const answers =
-        news === undefined
-          ? this.#bare.pipeline(commands, bounded)
-          : this.#bare
-              .pipeline([news, ...commands], bounded)
-              .then(([, ...replies]) => replies as Replies<typeof commands>);
+        news === undefined ? this.#bare.pipeline(commands, bounded) : this.#withNews(news, commands, bounded);
       if (heard === undefined) return answers;
       return answers.then(replies => {
         heard(replies as readonly Reply[]);
@@ -246,6 +242,20 @@ class FencedClient implements QmpClient {
 
   close(): void {
     this.#bare.close();
+  }
+
+  /** In front of the commands, or behind those that resume the guest, which does not wait for it. */
+  async #withNews<const L extends readonly Command[]>(
+    news: Command,
+    commands: L,
+    options: CallOptions | undefined,
+  ): Promise<Replies<L>> {
+    const isLast = commands.some(({ execute }) => execute === 'cont');
+    const replies: readonly Reply[] = await this.#bare.pipeline(
+      isLast ? [...commands, news] : [news, ...commands],
+      options,
+    );
+    return (isLast ? replies.slice(0, -1) : replies.slice(1)) as unknown as Replies<L>;
   }
 
   /** Only with what changes something: that leaves with the lease alone. */

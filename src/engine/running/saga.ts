@@ -91,10 +91,7 @@ class RunningSaga implements Saga, HoldsGuest {
     const { id: saga, vm, metadata } = this;
     this.#announcements = new Announcements({ saga, vm, ...definedOnly({ metadata }) }, parts);
     this.#endUse = useLease(parts.lease);
-    this.#progress = new JobsProgress(
-      () => this.#actor.getSnapshot().children,
-      progress => this.#announcements.progress(progress),
-    );
+    this.#progress = new JobsProgress(() => this.#actor.getSnapshot().children, this.#announcements);
     this.#stages = new Stages({ ...parts, counted, report: progress => this.#progress.report(progress) });
     this.#watch = new Watch({ ...parts, records, stages: this.#stages, failed: expectKnown });
     parts.monitor.listen(event => this.#hear(event));
@@ -220,7 +217,9 @@ class RunningSaga implements Saga, HoldsGuest {
     const state = pathOf(snapshot.value);
     if (state === this.#announcements.place.state) return;
     const replayed = end === undefined && this.#stages.isReplaying;
-    this.#announcements.entered({ state, guestPaused: snapshot.hasTag('guestPaused'), replayed });
+    const guestPaused = snapshot.hasTag('guestPaused');
+    this.#announcements.entered({ state, guestPaused, replayed });
+    if (!guestPaused) this.#progress.tell();
     if (end !== undefined) this.#finish(end).then(this.#finished.resolve, this.#finished.reject);
     else if (state === 'ready.awaitSignal' && !this.#asking.wasAsked)
       this.#read('ready', context.failure, false).then(result => {

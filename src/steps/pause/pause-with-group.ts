@@ -4,7 +4,6 @@
  * next step's to tell, and to undo.
  */
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
-import { expectFronts } from '../../guest/graph.ts';
 import { holdGuest, type Paused, readPause, wasPausedByUs } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import type { SnapshotPlan } from '../../plan/plan.ts';
@@ -14,7 +13,6 @@ import type { Json } from '../../qmp/transport.ts';
 import { barrierOf } from '../step/barrier.ts';
 import { valueForDisks } from '../step/blame.ts';
 import { resumedByThirdParty } from '../step/expect-paused.ts';
-import { askAgain } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
 import { transactionOf } from './snapshot-actions.ts';
 
@@ -52,30 +50,26 @@ export async function pauseWithGroup(
 }
 
 /**
- * The transaction, and what is looked at behind it: the devices, and a migration. The run state is asked for only where it may tell more
+ * The transaction, and what has to be looked at in the pause: a migration. The run state is asked for only where it may tell more
  * than that the guest is paused: where an earlier migration has ended, it alone tells of another one that has ended since.
  */
 export function takingWith(plan: SnapshotPlan, migration: string | null): readonly Command[] {
   const [status, migrate] = SIGHT;
-  const looks = [{ execute: 'query-block' }, migrate] as const;
-  return [transactionOf(plan), ...looks, ...(migration === 'none' ? [] : [status])];
+  return [transactionOf(plan), migrate, ...(migration === 'none' ? [] : [status])];
 }
 
 /** Throws why the snapshots were not taken, or are of no use. */
 export function expectTaken({ disks }: SnapshotPlan, replies: readonly Reply[]): void {
-  const [taken, blocks, migration, status] = replies as [Reply, ...TakenLooks];
+  const [taken, migration, status] = replies as readonly [
+    Reply,
+    Replies<typeof SIGHT>[1],
+    Replies<typeof SIGHT>[0]?,
+  ];
   valueForDisks(disks, taken);
   const sight = sightOf(status ?? PAUSED, migration);
   expectNotMigrating(sight, 'applied');
   if (sight.running) throw resumedByThirdParty();
-  if (!blocks.ok) throw askAgain(blocks.error);
-  expectFronts(blocks.value, disks, disk => disk.goal);
 }
-
-type TakenLooks = readonly [
-  ...Replies<readonly [{ readonly execute: 'query-block' }, (typeof SIGHT)[1]]>,
-  Replies<typeof SIGHT>[0]?,
-];
 
 /** The run state of a guest that this saga has paused. */
 const PAUSED = { ok: true, value: { running: false, status: 'paused' } } as const;

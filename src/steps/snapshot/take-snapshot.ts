@@ -65,8 +65,8 @@ export const takeSnapshotSync: Step<SnapshotPlan> = {
 /**
  * In the pause of a group, over overlays that are open or that QEMU makes; what it decides is the group's. QEMU flushes each
  * disk in front of its snapshot and reports when that fails, which `stop` does not. The transaction went with `stop` where that was
- * sent. A migration, and whether the overlays are in front of the devices, is looked for before the vote: behind `go` others run on
- * their overlays already. The mark is there since before the pause.
+ * sent. A migration is looked for before the vote: behind `go` others run on their overlays already. The mark is there since before
+ * the pause.
  */
 export const takeSnapshotInPause: Step<SnapshotPlan> = {
   name: 'takeSnapshotInPause',

@@ -3,6 +3,7 @@
  * is whether all have come so far, and whether the group commits.
  */
 import { BlocksagaError } from '../../errors.ts';
+import { expectFronts } from '../../guest/graph.ts';
 import type { SnapshotPlan } from '../../plan/plan.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { type Barrier, barrierOf, groupIsBack } from '../step/barrier.ts';
@@ -48,7 +49,7 @@ export const awaitGo: Step<SnapshotPlan> = {
 /**
  * Answers that the guest was still paused when `go` came, and waits for the group's decision. Its intent is durable before
  * the answer: a member without that intent is in no group that was committed. Right in front of the answer, when no guest is paused
- * any more, the names of its images are looked at for the last time.
+ * any more, it is looked whether its disks are on their overlays, and the names of those lead to them.
  */
 export const decideWithGroup: Step<SnapshotPlan> = {
   name: 'decideWithGroup',
@@ -62,12 +63,18 @@ export const decideWithGroup: Step<SnapshotPlan> = {
     if (context.decided) return null;
     const barrier = barrierOf(context);
     // In a later process it may have answered before, and the group may have committed.
-    if (context.nothingSentYet)
-      await expectNames(context, 'claimed').catch(error => leaveFor(error, barrier));
+    if (context.nothingSentYet) await expectStanding(context).catch(error => leaveFor(error, barrier));
     await barrier.confirmed();
     return null;
   },
 };
+
+/** A transaction puts overlays on nodes, and a third party can put a device off its node at any time. */
+async function expectStanding(context: StepContext<SnapshotPlan>): Promise<void> {
+  const { qmp, plan } = context;
+  expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
+  await expectNames(context, 'claimed');
+}
 
 /** Throws GROUP: the others are rolled back too. */
 function leaveFor(error: unknown, barrier: Barrier): never {

@@ -21,11 +21,10 @@ import {
 } from '../jobs/await-jobs.ts';
 import { jobAlive } from '../jobs/run-jobs.ts';
 import { awaitClean } from '../mirror/await-clean.ts';
-import { carryBitmaps } from '../mirror/carry-bitmaps.ts';
-import { expectEndedWell } from '../mirror/end-mirrors-in-place.ts';
-import { undoEndedMirrors } from '../mirror/undo-ended-mirrors.ts';
+import { carryBitmaps, uncarryBitmaps } from '../mirror/carry-bitmaps.ts';
+import { readVerdicts } from '../mirror/end-mirrors-in-place.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
-import { areOurs, settlingMark } from '../pause/mark-settling.ts';
+import { areOurs, settlingMark, unmarkSettling } from '../pause/mark-settling.ts';
 import { expectPausedInQemu } from '../step/expect-paused.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
@@ -62,7 +61,11 @@ export const parkMirrors: Step<SwitchPlan> = {
     return null;
   },
 
-  undo: undoEndedMirrors,
+  async undo(context) {
+    await undoPivots(context);
+    await uncarryBitmaps(context);
+    await unmarkSettling(context);
+  },
 };
 
 async function probeParked(context: StepContext<SwitchPlan>) {
@@ -101,7 +104,7 @@ export const finalizeMirrors: Step<SwitchPlan> = {
       qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]),
     ]);
     if (ended.status === 'rejected') throw ended.reason;
-    expectEndedWell(todo, ended.value);
+    readVerdicts(todo, ended.value);
     if (early.status === 'rejected') throw early.reason;
     const [fronts, ...sight] = early.value;
     const seen = sightOf(...sight);
@@ -144,7 +147,11 @@ export const completeMirrors: Step<SwitchPlan> = {
     return null;
   },
 
-  undo: undoEndedMirrors,
+  async undo(context) {
+    await undoPivots(context);
+    await uncarryBitmaps(context);
+    await unmarkSettling(context);
+  },
 };
 
 /** What an attempt that died has asked may come to its end only now: each such disk is one less to complete. */
@@ -200,7 +207,7 @@ export async function pivotToEnd(
 ): Promise<void> {
   const table = await awaitJobs(jobs, todo, 'pivot', isPendingOrConcluded, deadlineMs, ahead);
   const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
-  expectEndedWell(
+  readVerdicts(
     todo.filter(disk => !pending.includes(disk)),
     table,
   );
@@ -213,7 +220,7 @@ async function finalizeToEnd(
   deadlineMs: number,
   ahead: readonly Command[] = [],
 ): Promise<void> {
-  expectEndedWell(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs, ahead));
+  readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs, ahead));
 }
 
 /** Where some disks have switched the guest is not resumed to try again later: it would write to both sides. */
