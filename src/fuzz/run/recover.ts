@@ -20,7 +20,13 @@ import type { Scenario } from '../scenario/scenario.ts';
 import { type Asked, fileInChain, frontIn, newSetsOf, placesOf, theirFile } from '../scenario/wish-files.ts';
 import { diskName, SAGA } from '../scenario/wish-request.ts';
 import { lastAbove } from './last-above.ts';
-import { putBackWhatIsAskedFor, rightlyNotThere, rightlyUnknown, rightWhereTheyStand } from './put-back.ts';
+import {
+  putBackWhatIsAskedFor,
+  putOldBack,
+  rightlyNotThere,
+  rightlyUnknown,
+  rightWhereTheyStand,
+} from './put-back.ts';
 import type { KeptJournal } from './restored-journal.ts';
 
 /** What is recovered, and what was seen while QEMU lived. */
@@ -59,6 +65,7 @@ export async function recoverAndBoot(
         return await recover(stopAt, said());
       } catch (error) {
         if (!(error instanceof BlocksagaError && error.code === 'JOURNAL_BEHIND')) throw error;
+        if (putOldBack(sim, scenario, above)) return attemptOnce(stopAt);
       }
     }
     return recover(stopAt, { ...above, front: front() });
