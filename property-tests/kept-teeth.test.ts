@@ -53,3 +53,17 @@ test('the keeper of the records is told of the old disks again only where the gu
     'the records are told',
   );
 });
+
+test('an image of another disk’s that a disk was moved to is named, and holds what is nowhere else', async () => {
+  const file = new URL('excused.json', import.meta.url);
+  const excused = JSON.parse(readFileSync(file, 'utf8')) as Readonly<Record<string, Scenario>>;
+  const scenario = excused['no newer image is given up: otherClient qom-set'];
+  expect.assert(scenario !== undefined);
+  const account = await runScenario(scenario);
+  const { offline } = account;
+  expect.assert(offline?.result !== undefined && offline.booted !== undefined);
+  const silent = { ...offline, result: { ...offline.result, leftovers: [] } };
+  expect(lawsOf({ ...account, offline: silent })).toContain('no newer image is given up');
+  const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
+  expect(lawsOf({ ...account, offline: lost })).toContain('no newer image is given up');
+});

@@ -2,11 +2,18 @@
 import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { diskNames, sagaToken } from '../../plan/names.ts';
-import { type Account, placeOf, type Struck } from '../account/account.ts';
+import { type Account, askedOf, placeOf, type Struck } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isSince } from '../scenario/since.ts';
 import type { Wish } from '../scenario/wish.ts';
-import { isTheirOverlay, mirrorFile, newFile } from '../scenario/wish-files.ts';
+import {
+  frontIn,
+  isTheirOverlay,
+  mirrorFile,
+  newFile,
+  newSetsOf,
+  theirFile,
+} from '../scenario/wish-files.ts';
 import { SAGA } from '../scenario/wish-request.ts';
 import { isHeldSomewhere } from './held-somewhere.ts';
 import { asksFor, isActSwappedUnseen, isActUnseen, isTold, takesNameOf } from './moved-files.ts';
@@ -134,6 +141,25 @@ export function wasSetAndHeld(struck: Struck, account: Account, { now }: EndJudg
   const seen = { outcome: result?.outcome ?? 'none', result, now: after };
   if (!isWhereItWasSet(struck, account, seen)) return false;
   return isHeldSomewhere(now, scenario.guest.disks);
+}
+
+/**
+ * It was on an image of another disk when QEMU was seen last, before an older copy of the journal was put back: no side of its own is the
+ * right one, and the recovery names that image, in which each write is that is in no other.
+ */
+export function wasSetAcrossAndKept(struck: Struck, account: Account): boolean {
+  const { fault } = struck;
+  const { isRestored, result, after, offline, scenario, before, atLast } = account;
+  const { booted, result: recovered } = offline ?? {};
+  const seen = { outcome: result?.outcome ?? 'none', result, now: after };
+  if (fault.kind !== 'otherClient' || !isRestored || booted === undefined) return false;
+  if (!isWhereItWasSet(struck, account, seen)) return false;
+  const at = after.disks.findIndex(({ device }) => device === fault.arguments?.['path']);
+  const sides = newSetsOf(askedOf(account)).map(set => frontIn(set, at));
+  const { path = '' } = after.disks[at] ?? {};
+  if ([before.disks[at]?.path, theirFile(at), ...sides].includes(path)) return false;
+  const isNamed = recovered?.leftovers.some(words => words.startsWith(`${path} (`)) === true;
+  return isNamed && isHeldSomewhere({ ...atLast, files: booted.files }, scenario.guest.disks);
 }
 
 /** So it was when QEMU was shut down, and each write is in some image that an offline recovery has left. */

@@ -27,6 +27,7 @@ import {
   isWhereItWasSet,
   ranInTheSwitch,
   waitsForFile,
+  wasSetAcrossAndKept,
   wasSetAndHeld,
 } from './excuse-conditions.ts';
 
@@ -174,6 +175,12 @@ export const BY_FAULT: readonly ByFault[] = [
     reason:
       "a guest that was moved, by the saga's filter, to an image which lacks what it had written finds that in the image which it has left",
     only: isMovedAndHeld,
+  },
+  {
+    ...{ law: 'no newer image is given up', fault: 'otherClient qom-set' },
+    reason:
+      'a disk that was moved to an image of another disk is on no side of its own: what its guest wrote there is kept in that, which is named',
+    only: (struck: Struck, account: Account) => wasSetAcrossAndKept(struck, account),
   },
   ...(['qom-set', 'blockdev-reopen', 'blockdev-snapshot'] as const).map(verb => ({
     ...{ law: 'the stuck end offline', fault: `otherClient ${verb}` },
