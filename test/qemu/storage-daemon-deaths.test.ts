@@ -1,0 +1,146 @@
+/**
+ * Sagas on the exports of a qemu-storage-daemon whose process is killed at each of their commands, that are rolled back behind the
+ * transaction, and whose daemon is killed. A guest in another process writes to the exports meanwhile and never stops.
+ */
+import { join } from 'node:path';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
+import { createEngine, memoryJournal, recoverOffline } from '../../src/index.ts';
+import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { byOne, often, strides } from '../tiers/tier.ts';
+import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
+import { onEachVersion } from './each-version.ts';
+import { Gate } from './gate.ts';
+import { describeOnQemu } from './real-qemu.ts';
+import { daemonBeside, expectServedSets, type Served, servedGuest } from './served-guest.ts';
+
+const VERSIONS = ['7.2', '10.0', '11.1'] as const;
+const plays = byOne<string>(VERSIONS);
+const moments = strides(9);
+const COMMANDS = 42;
+
+async function gateTo(on: Served): Promise<Gate> {
+  const gate = await new Gate(join(on.folder, 'gate'), on.monitor).listen();
+  onTestFinished(() => gate[Symbol.asyncDispose]());
+  return gate;
+}
+
+/** What a saga may have left in the daemon. */
+async function traces(on: Served): Promise<readonly string[]> {
+  return (await on.world()).filter(name => /^(job|object) /.test(name));
+}
+
+onEachVersion((qemu, version) => {
+  // 5.2 cannot be marked: what becomes of it is for the tests of such QEMUs.
+  if (version === '5.2' || daemonBeside(qemu) === undefined) return;
+
+  describeOnQemu(`a storage daemon ${version}, and deaths`, () => {
+    beforeAll(buildCommand);
+
+    if (plays(version, 'killed'))
+      test('a snapshot whose process is killed before any command is ended by the next one, all exports or none', async () => {
+        const on = await servedGuest({ disks: 2, by: 'nbd', qemu });
+        const gate = await gateTo(on);
+        const state = temporaryFolder();
+        let fronts = on.images.map(({ file }) => file);
+        const outcomes = new Set<string>();
+        for (const nth of moments(COMMANDS)) {
+          const news = on.images.map((_, at) => join(on.folder, `over${nth}-${at}.qcow2`));
+          const id = `saga${nth}`;
+          const disks = news.flatMap((file, at) => ['--disk', `export${at},overlay=${file}`]);
+          const killed = startCommand(state, 'snapshot', '--qmp', gate.socket, '--id', id, ...disks);
+          let seen = 0;
+          gate.judge = async () => {
+            seen += 1;
+            if (seen !== nth) return 'pass';
+            killed.child.kill('SIGKILL');
+            return 'drop';
+          };
+          await killed.status;
+          gate.judge = async () => 'pass';
+          const resumed = await runCommand(state, 'resume', id, '--json');
+          // One that was killed while it was planned has not begun.
+          const outcome = /SAGA_UNKNOWN/.test(resumed.err + resumed.out.join())
+            ? 'rolledBack'
+            : resultOf(resumed.out).outcome;
+          outcomes.add(outcome);
+          expect(outcome, `before command ${nth}: ${resumed.out.at(-1)}`).toBeOneOf([
+            'committed',
+            'rolledBack',
+          ]);
+          if (outcome === 'committed') fronts = news;
+          expect((await on.fronts()).map(({ chain }) => chain[0])).toEqual(fronts);
+          expect(await traces(on)).toEqual([]);
+          await on.vm.awaitWrites(2);
+        }
+        expect(outcomes).toContain('committed');
+        await expectServedSets(on, fronts, null, 0);
+      });
+
+    if (plays(version, 'rolled back'))
+      test('a snapshot that is rolled back behind its transaction loses nothing of what was written since', async () => {
+        const on = await servedGuest({ disks: 2, by: 'vhost-user-blk', qemu });
+        const gate = await gateTo(on);
+        const world = await on.world();
+        let isTaken = false;
+        let isRefused = false;
+        gate.judge = async ({ execute }) => {
+          if (isTaken && !isRefused && execute === 'query-block-exports') {
+            isRefused = true;
+            await on.vm.awaitWrites(4);
+            return 'refuse';
+          }
+          isTaken ||= execute === 'transaction';
+          return 'pass';
+        };
+        const engine = createEngine({ journal: memoryJournal() });
+        const disks = on.images.map((_, at) => ({
+          disk: `export${at}`,
+          overlay: join(on.folder, `over${at}.qcow2`),
+        }));
+        const saga = await engine.snapshot({ qmp: gate.socket, disks });
+        const result = await saga.result;
+        expect(isRefused).toBe(true);
+        expect(result, JSON.stringify(result)).toMatchObject({ outcome: 'rolledBack' });
+        const files = on.images.map(({ file }) => file);
+        expect((await on.fronts()).map(({ chain }) => chain)).toEqual(files.map(file => [file]));
+        expect(gate.passed.some(({ execute }) => execute === 'stop' || execute === 'cont')).toBe(false);
+        const left = (await on.world()).filter(name => !world.includes(name) && !name.startsWith('file '));
+        expect(left).toEqual([]);
+        await on.vm.awaitWrites(4);
+        await expectServedSets(on, files, null, 0);
+      });
+
+    if (plays(version, 'daemon killed'))
+      test.each(['before', 'after'] as const)(
+        'a daemon that is killed right %s the transaction is recovered offline',
+        async when => {
+          const on = await servedGuest({ disks: 2, by: 'nbd', qemu });
+          const gate = await gateTo(on);
+          await on.vm.awaitWrites(often(4, 12));
+          let isTaken = false;
+          gate.judge = async ({ execute }) => {
+            if (execute === 'transaction' && when === 'after') isTaken = true;
+            else if (isTaken || execute === 'transaction') await on.daemon.kill();
+            return 'pass';
+          };
+          const journal = memoryJournal();
+          const engine = createEngine({ journal });
+          const disks = on.images.map((_, at) => ({
+            disk: `export${at}`,
+            overlay: join(on.folder, `over${at}.qcow2`),
+          }));
+          const saga = await engine.snapshot({ qmp: gate.socket, disks });
+          expect(await saga.result).toMatchObject({ outcome: 'needsRecovery' });
+          await on.vm.kill();
+          await gate[Symbol.asyncDispose]();
+          const result = await recoverOffline(journal, saga.id);
+          expect(result.outcome).toBeOneOf(['committed', 'rolledBack']);
+          const cut = await readCut((result.boot ?? []).map(({ file, format }) => ({ file, format })));
+          const verdict = checkCut(cut);
+          expect(verdict, verdict.why).toMatchObject({ consistent: true });
+          expect(missingWrites(cut, on.vm.acknowledged())).toEqual([]);
+        },
+      );
+  });
+});
