@@ -5,7 +5,9 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createEngine, memoryJournal } from '../../src/index.ts';
+import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { byOne, eachValue } from '../tiers/tier.ts';
+import { askCommand } from './cli-process.ts';
 import { onEachVersion } from './each-version.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { daemonBeside, expectServedSets, type Served, servedGuest } from './served-guest.ts';
@@ -82,6 +84,37 @@ onEachVersion((qemu, version) => {
           null,
           0,
         );
+      });
+    }
+
+    if (can('commands')) {
+      test('the commands show exports as disks, and the plan that nothing is paused', async () => {
+        const on = await servedGuest({ disks: 2, by: 'nbd', qemu, filtered: true });
+        const state = temporaryFolder();
+        const chain = await askCommand(state, 'chain', '--qmp', on.monitor);
+        expect(chain.out.filter(line => !line.startsWith(' '))).toEqual([
+          expect.stringMatching(/^export[01]: /),
+          expect.stringMatching(/^export[01]: /),
+        ]);
+        expect(chain.out.join('\n')).toContain('  below filter filter0 (throttle)');
+        const disks = overlays(on).flatMap(({ disk, overlay: file }) => [
+          '--disk',
+          `${disk},overlay=${file}`,
+        ]);
+        const plan = await askCommand(state, 'snapshot', '--qmp', on.monitor, ...disks, '--plan');
+        expect(plan).toMatchObject({ status: 0 });
+        expect(plan.out.join('\n')).toContain('  nothing is paused: a storage daemon has no guest');
+        expect(plan.out.join('\n')).not.toContain('the guest is paused');
+        const copy = await askCommand(
+          state,
+          'copy',
+          '--qmp',
+          on.monitor,
+          '--disk',
+          `export0,to=${overlay(on, 0)}`,
+        );
+        expect(copy.status).toBe(2);
+        expect(copy.err).toContain('qemu-storage-daemon');
       });
     }
 
