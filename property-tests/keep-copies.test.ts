@@ -10,7 +10,7 @@ import type { Strategy } from '../src/plan/plan.ts';
 import type { Sim } from '../src/sim/create-sim.ts';
 import type { Fault } from '../src/sim/monitor/faults.ts';
 import { virtualImages } from '../src/sim/virtual-images.ts';
-import { live, smallSim } from '../test/engine/lives.ts';
+import { killAt, type Life, live, smallSim } from '../test/engine/lives.ts';
 import { often, strides } from '../test/tiers/tier.ts';
 
 const OLD = ['/images/disk0.qcow2', '/images/disk1.qcow2'];
@@ -120,7 +120,7 @@ describe.each(STRATEGIES)('a copy that waits and is asked to keep its copies, by
   test('leaves the guest on its old disks, with all copies or none, wherever QEMU dies', async () => {
     const seen = new Set<string>();
     for (let nth = 1; ; nth += 1) {
-      const { sim, state } = await killAt(nth, strategy);
+      const { sim, state } = await killAt(nth, keepsCopies(strategy));
       if (state === undefined) break;
       const journal = memoryJournal(state);
       const row = journal.saga('s');
@@ -170,27 +170,11 @@ describe.each(STRATEGIES)('a copy that waits and is asked to keep its copies, by
   );
 });
 
-/** QEMU is killed after its n-th command, and the orchestrator with it. */
-async function killAt(nth: number, strategy: Strategy) {
-  const dead = Promise.withResolvers<void>();
-  let state: MemoryJournalState | undefined;
-  const strike = () => {
-    state = life.die();
-    dead.resolve();
-  };
-  const onFault = (fault: Fault) => fault.kind === 'kill' && strike();
-  const sim: Sim = smallSim({ onFault, timing: { guestWriteMs: 0.01 } });
-  const life = live(sim);
-  await sim.advance(2);
-  sim.armFault({ kind: 'kill', what: 'qemu', at: { when: 'after', nth } });
-  const work = async () => {
+/** A copy that waits and is asked to keep its copies. */
+function keepsCopies(strategy: Strategy) {
+  return async (life: Life) => {
     const saga = await life.engine.copy({ ...life.guest, ...request(strategy) });
     await saga.result;
     await saga.keepCopies();
   };
-  const end = work().catch(error => {
-    if (state === undefined) throw error;
-  });
-  await sim.run(Promise.race([end, dead.promise]));
-  return { sim, state };
 }

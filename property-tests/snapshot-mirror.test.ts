@@ -11,7 +11,7 @@ import type { SnapshotRequest } from '../src/operations/requests.ts';
 import type { Sim } from '../src/sim/create-sim.ts';
 import type { Fault } from '../src/sim/monitor/faults.ts';
 import { virtualImages } from '../src/sim/virtual-images.ts';
-import { live, smallSim } from '../test/engine/lives.ts';
+import { killAt, type Life, live, smallSim } from '../test/engine/lives.ts';
 import { often, strides } from '../test/tiers/tier.ts';
 
 const BASES = ['/images/disk0.qcow2', '/images/disk1.qcow2'];
@@ -194,30 +194,13 @@ test('a snapshot with mirrors on chains of their own is switched wherever its or
 const COMMANDS_MAX = 1_000;
 const killedAfter = strides(3);
 
-/** QEMU is killed after its n-th command, and the orchestrator with it. */
-async function killAt(nth: number, wish: WishName, more: Partial<SnapshotRequest>) {
-  const dead = Promise.withResolvers<void>();
-  let state: MemoryJournalState | undefined;
-  const strike = () => {
-    state = life.die();
-    dead.resolve();
-  };
-  const onFault = (fault: Fault) => fault.kind === 'kill' && strike();
-  // The guest writes more often than commands are executed, so that each moment counts.
-  const sim: Sim = smallSim({ onFault, timing: { guestWriteMs: 0.01 } });
-  const life = live(sim);
-  await sim.advance(2);
-  sim.armFault({ kind: 'kill', what: 'qemu', at: { when: 'after', nth } });
-  const work = async () => {
+/** A snapshot with mirrors that waits and is asked for one of the ways on. */
+function asks(wish: WishName, more: Partial<SnapshotRequest>) {
+  return async (life: Life) => {
     const saga = await life.engine.snapshot({ ...life.guest, ...request(more) });
     await saga.result;
     await saga[wish]();
   };
-  const end = work().catch(error => {
-    if (state === undefined) throw error;
-  });
-  await sim.run(Promise.race([end, dead.promise]));
-  return { sim, state };
 }
 
 describe.each([
@@ -230,7 +213,7 @@ describe.each([
   test('boots from bases, overlays or mirrors, on all disks alike, with nothing lost and nothing left', async () => {
     const seen = new Set<string>();
     for (const nth of killedAfter(COMMANDS_MAX)) {
-      const { sim, state } = await killAt(nth, wish, { strategy });
+      const { sim, state } = await killAt(nth, asks(wish, { strategy }));
       if (state === undefined) break;
       const journal = memoryJournal(state);
       const row = journal.saga('s');

@@ -5,8 +5,9 @@
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { qemuBinary } from '../src/demo/qemu-tools.ts';
+import { PROFILE_NAMES } from '../src/sim/state/profiles.ts';
 import { groupsOf, playOnReal } from '../test/rows/play-on-real.ts';
-import { isForSim, playOnSim, ROW_PROFILES } from '../test/rows/play-on-sim.ts';
+import { isForSim, playOnSim } from '../test/rows/play-on-sim.ts';
 import type { Played } from '../test/rows/play-row.ts';
 import type { Row } from '../test/rows/row.ts';
 import { ROWS } from '../test/rows/rows.ts';
@@ -71,7 +72,7 @@ async function simColumn(row: Row): Promise<{ readonly sim: string; readonly not
   }
   let passed = 0;
   const notes: string[] = [];
-  for (const profile of ROW_PROFILES) {
+  for (const profile of PROFILE_NAMES) {
     const verdict = await playOnSim(row, profile);
     if (verdict.verdict === 'passed') passed += 1;
     if (verdict.verdict === 'cannot') lacking.set(profile, (lacking.get(profile) ?? 0) + 1);
@@ -80,7 +81,7 @@ async function simColumn(row: Row): Promise<{ readonly sim: string; readonly not
       notes.push(`FAILED on simulated ${profile}: ${verdict.why}`);
     }
   }
-  return { sim: `${passed}/${ROW_PROFILES.length}`, notes };
+  return { sim: `${passed}/${PROFILE_NAMES.length}`, notes };
 }
 
 function realColumn(row: Row): { readonly text: string; readonly notes: readonly string[] } {
@@ -102,7 +103,7 @@ function summarize(): void {
     `\n${rows.length} rows: ${missing} missing, ${nothing} not applicable, ${differing} done otherwise than the rule says, ${failures} failures`,
   );
   console.log(hasReal ? `${onReal} of them passed on ${version}` : 'no real QEMU was run');
-  console.log(`simulated: QEMU ${ROW_PROFILES.join(', ')}; older ones lack what all these calls need`);
+  console.log(`simulated: QEMU ${PROFILE_NAMES.join(', ')}; older ones lack what all these calls need`);
   for (const [profile, count] of lacking) {
     console.log(`simulated ${profile} said of ${count} rows that it lacks what they need`);
   }

@@ -82,6 +82,10 @@ function* plainer(scenario: Scenario): Generator<Scenario> {
     const { inline: _, ...apart } = guest;
     yield { ...scenario, guest: apart };
   }
+  if (guest.storageDaemon) {
+    const { storageDaemon: _, ...withGuest } = guest;
+    yield { ...scenario, guest: withGuest };
+  }
   if (wish.without.length > 0) yield { ...scenario, wish: { ...wish, without: [] } };
   if (scenario.pace !== STEADY) yield { ...scenario, pace: STEADY };
   if (wish.maxBlackoutMs !== 1_000) yield { ...scenario, wish: { ...wish, maxBlackoutMs: 1_000 } };

@@ -1,6 +1,6 @@
 /** How a simulated QEMU starts: its images, nodes and devices, as `-blockdev`, `-drive` and `-device` would make them. */
 
-import { DEVICE_NEEDS } from './commands/machine-commands.ts';
+import { DEVICE_NEEDS, EXPORT_NEEDS } from './commands/machine-commands.ts';
 import { addUser, patchNode } from './graph/graph.ts';
 import { openNode } from './graph/open-node.ts';
 import { EMPTY } from './host/contents.ts';
@@ -87,8 +87,9 @@ export function bootMachine(ctx: Context, machine: MachineDefinition): void {
     ctx.q
       .edit('backends')
       .set(path, new Backend(path, machine.style === 'drive' ? `${machine.drivePrefix}${index}` : '', node));
-    const shared = DEVICE_NEEDS.shared | (machine.shareRw ? WRITE : 0);
-    addUser(ctx, node, { kind: 'backend', parent: path, role: 'root', perm: DEVICE_NEEDS.perm, shared });
+    const { perm, shared } = ctx.profile.servesExports ? EXPORT_NEEDS : DEVICE_NEEDS;
+    const sharing = shared | (machine.shareRw ? WRITE : 0);
+    addUser(ctx, node, { kind: 'backend', parent: path, role: 'root', perm, shared: sharing });
   });
 }
 

@@ -28,6 +28,7 @@ import type { Task, Timing } from './state/context.ts';
 import { isOfCount } from './state/of-count.ts';
 import { DEFAULT_PROFILE, profileOf } from './state/profiles.ts';
 import { Death } from './state/refusal.ts';
+import { withoutGuest } from './state/storage-daemon.ts';
 import { createWorld } from './world.ts';
 
 export type { Sim, SimOptions };
@@ -46,7 +47,8 @@ const SIZE_BYTES = 67_108_864;
  */
 export function createSim(options: SimOptions = {}): Sim {
   expectSimOptions(options);
-  const profile = profileOf(options.profile ?? DEFAULT_PROFILE);
+  const version = profileOf(options.profile ?? DEFAULT_PROFILE);
+  const profile = options.storageDaemon ? withoutGuest(version) : version;
   const directory = options.directory ?? '/images';
   const machine = defineMachine(options, profile, directory);
   const clock = options.clock ?? createVirtualClock();

@@ -44,6 +44,8 @@ export interface SimOptions {
   readonly filtered?: readonly number[];
   /** Whether each disk's nodes are one tree, whose root alone the monitor owns; `-blockdev` guests only. */
   readonly inline?: boolean;
+  /** A qemu-storage-daemon instead, whose exports `dev0`, `dev1`, ... a guest of another QEMU writes to; from 6.1 on. */
+  readonly storageDaemon?: boolean;
   readonly paused?: boolean;
   /** The state in which the guest is found; as `paused` says unless told. */
   readonly runState?: RunState;

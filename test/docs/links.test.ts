@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
+import { anchorsOf } from './anchors.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const PAGES = [
@@ -13,19 +14,6 @@ const PAGES = [
     .filter(name => name.endsWith('.md'))
     .map(name => `docs/${name}`),
 ];
-
-/** As GitHub names the headings of a page: small letters, no marks, a dash for each blank. */
-function anchorsOf(markdown: string): ReadonlySet<string> {
-  const headings = [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading ?? '');
-  return new Set(
-    headings.map(heading =>
-      heading
-        .toLowerCase()
-        .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
-        .replaceAll(' ', '-'),
-    ),
-  );
-}
 
 test.each(PAGES)('%s links to files and headings that are there', page => {
   const markdown = readFileSync(join(ROOT, page), 'utf8').replaceAll(/^```.*?^```$/gms, '');

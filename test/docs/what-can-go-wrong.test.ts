@@ -10,6 +10,7 @@ import { runProgram } from '../../src/cli/program.ts';
 import { ERROR_CODES } from '../../src/errors.ts';
 import { FOREIGN_COMMANDS } from '../../src/fuzz/scenario/foreign-commands.ts';
 import { fakeContext } from '../cli/fake-context.ts';
+import { anchorOf } from './anchors.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const page = readFileSync(join(ROOT, 'docs/what-can-go-wrong.md'), 'utf8');
@@ -28,6 +29,12 @@ function sources(): string {
 }
 
 describe('the page of what can go wrong', () => {
+  test('lists each of its sections once, at its head', () => {
+    const [head = '', ...sections] = page.split(/^## /m);
+    const listed = [...head.matchAll(/\]\(#([^)]+)\)/g)].map(([, anchor]) => anchor ?? '');
+    expect(listed.sort()).toEqual(sections.map(section => anchorOf(section.split('\n')[0] ?? '')).sort());
+  });
+
   test('names every error code', () => {
     expect(ERROR_CODES.length).toBeGreaterThan(20);
     expect(ERROR_CODES.filter(code => !page.includes(`\`${code}\``))).toEqual([]);

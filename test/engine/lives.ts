@@ -76,6 +76,34 @@ export function live(sim: Sim, before?: MemoryJournalState, options: Partial<Eng
   };
 }
 
+/**
+ * QEMU is killed behind its n-th command of what a process begins, and the process with it. Gives what was durable then; undefined
+ * where the work had ended before. The guest writes more often than commands are executed, so that each moment counts.
+ */
+export async function killAt(
+  nth: number,
+  work: (life: Life) => Promise<unknown>,
+  { prepare, ...options }: SimOptions & { readonly prepare?: (sim: Sim) => void } = {},
+): Promise<{ readonly sim: Sim; readonly state: MemoryJournalState | undefined }> {
+  const dead = Promise.withResolvers<void>();
+  let state: MemoryJournalState | undefined;
+  const strike = () => {
+    state = life.die();
+    dead.resolve();
+  };
+  const onFault: SimOptions['onFault'] = fault => fault.kind === 'kill' && strike();
+  const sim = smallSim({ ...options, onFault, timing: { guestWriteMs: 0.01 } });
+  const life = live(sim);
+  await sim.advance(2);
+  prepare?.(sim);
+  sim.armFault({ kind: 'kill', what: 'qemu', at: { when: 'after', nth } });
+  const end = work(life).catch(error => {
+    if (state === undefined) throw error;
+  });
+  await sim.run(Promise.race([end, dead.promise]));
+  return { sim, state };
+}
+
 /** Resolves when the saga enters a state whose last part is this one. */
 export function entered(saga: Saga, leaf: string): Promise<void> {
   return new Promise(resolve => {

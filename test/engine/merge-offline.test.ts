@@ -7,7 +7,7 @@ import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import { Died, virtualImages } from '../../src/sim/virtual-images.ts';
-import { type Life, live, smallSim } from './lives.ts';
+import { killAt, type Life } from './lives.ts';
 
 const DISKS = 2;
 const LAYERS = 2;
@@ -85,25 +85,11 @@ const WISHES: readonly Wish[] = [
 ];
 
 /** QEMU and the orchestrator die behind the n-th command; undefined when the saga had ended before. */
-async function killAt(nth: number, wish: Wish) {
-  let state: ReturnType<Life['die']> | undefined;
-  const dead = Promise.withResolvers<void>();
-  const sim: Sim = smallSim({
-    disks: DISKS,
-    backingLayers: LAYERS,
-    timing: { guestWriteMs: 0.01 },
-    onFault: () => {
-      state = life.die();
-      dead.resolve();
-    },
-  });
-  const life = live(sim);
-  await sim.advance(2);
-  ageChains(sim, { disks: DISKS, backingLayers: LAYERS, format: 'qcow2' });
-  sim.armFault({ kind: 'kill', what: 'qemu', at: { when: 'after', nth } });
-  const saga = await sim.run(Promise.race([wish.begin(life).catch(() => undefined), dead.promise]));
-  const end = saga === undefined ? Promise.resolve() : saga.result.catch(() => undefined);
-  await sim.run(Promise.race([end, dead.promise]));
+async function dieAt(nth: number, wish: Wish) {
+  const layers = { disks: DISKS, backingLayers: LAYERS };
+  const prepare = (sim: Sim) => ageChains(sim, { ...layers, format: 'qcow2' });
+  const work = async (life: Life) => (await wish.begin(life)).result;
+  const { sim, state } = await killAt(nth, work, { ...layers, prepare });
   return state === undefined ? undefined : { sim, journal: memoryJournal(state) };
 }
 
@@ -120,7 +106,7 @@ describe.each(WISHES)('$what, whose QEMU dies', wish => {
   test('at any command: all chains as they were or all as they were to be, and nothing lost', async () => {
     const outcomes: string[] = [];
     for (let nth = 1; ; nth += 1) {
-      const dead = await killAt(nth, wish);
+      const dead = await dieAt(nth, wish);
       if (dead === undefined) break;
       const { sim, journal } = dead;
       const row = journal.saga('s');
@@ -155,13 +141,13 @@ test('a recovery of a commit that dies before any of its changes comes to the sa
   expect.assert(wish !== undefined);
   let decided = 0;
   for (let nth = 1; ; nth += 1) {
-    const first = await killAt(nth, wish);
+    const first = await dieAt(nth, wish);
     if (first === undefined) break;
     const isDecided = first.journal.records('s').some(({ kind }) => kind === 'decision');
     if (!isDecided || first.journal.saga('s')?.state !== 'open') continue;
     decided += 1;
     for (let stopAt = 1; stopAt <= 4; stopAt += 1) {
-      const again = await killAt(nth, wish);
+      const again = await dieAt(nth, wish);
       expect.assert(again !== undefined);
       const { sim } = again;
       const images = virtualImages(sim, stopAt);

@@ -1,6 +1,7 @@
 /** Every rule of libvirt's block calls on the simulator; `npm run rows` prints them as a table. */
 import { describe, expect, test } from 'vitest';
-import { isForSim, playOnSim, ROW_PROFILES } from '../rows/play-on-sim.ts';
+import { PROFILE_NAMES } from '../../src/sim/state/profiles.ts';
+import { isForSim, playOnSim } from '../rows/play-on-sim.ts';
 import { ROWS } from '../rows/rows.ts';
 import { strides } from '../tiers/tier.ts';
 
@@ -15,7 +16,7 @@ describe('a rule', () => {
     expect(await playOnSim(row, '7.2')).toEqual({ verdict: 'passed' });
   });
 
-  test.each(ROW_PROFILES)('holds on a simulated QEMU %s, or is said to need more', async profile => {
+  test.each(PROFILE_NAMES)('holds on a simulated QEMU %s, or is said to need more', async profile => {
     for (const nth of some(PLAYED.length)) {
       const row = PLAYED[nth - 1];
       expect.assert(row !== undefined);

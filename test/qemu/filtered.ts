@@ -64,3 +64,15 @@ export async function writeToOverlays(on: Stage): Promise<void> {
   await on.vm.awaitWrites(4);
   await on.vm.witness.execute('stop');
 }
+
+/** Reverts all disks of a guest that has written to overlays, and finds its filters where they were, above the new overlays. */
+export async function revertBelowFilters(on: Stage): Promise<void> {
+  const before = await filtersOf(on);
+  await writeToOverlays(on);
+  const disks = on.vm.disks.map(({ device }, index) => ({ disk: device, overlay: on.newFile(index) }));
+  const result = await (await on.engine.revert({ qmp: on.vm.monitor, disks })).result;
+  expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
+  expect(await filtersOf(on)).toEqual(before);
+  const chains = on.vm.disks.map(({ file }, index) => [on.newFile(index), file]);
+  expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
+}

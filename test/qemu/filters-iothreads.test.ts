@@ -9,7 +9,7 @@ import type { GuestFilter } from '../../src/demo/guest-command-line.ts';
 import { byOne } from '../tiers/tier.ts';
 import { cancelJobOf } from './cancel-job.ts';
 import { onEachVersion } from './each-version.ts';
-import { filtersOf, writeToOverlays } from './filtered.ts';
+import { filtersOf, revertBelowFilters } from './filtered.ts';
 import {
   expectCloned,
   expectSwitched,
@@ -106,13 +106,6 @@ function workedThrough(qemu: string, version: QemuVersion): void {
 
   test.each(['is reverted by its throttle'].filter(what => onOne(version, what)))('%s', async () => {
     await using on = await begin(qemu, 'throttle', false);
-    const before = await filtersOf(on);
-    await writeToOverlays(on);
-    const disks = on.vm.disks.map(({ device }, index) => ({ disk: device, overlay: on.newFile(index) }));
-    const result = await (await on.engine.revert({ qmp: on.vm.monitor, disks })).result;
-    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
-    expect(await filtersOf(on)).toEqual(before);
-    const chains = on.vm.disks.map(({ file }, index) => [on.newFile(index), file]);
-    expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
+    await revertBelowFilters(on);
   });
 }

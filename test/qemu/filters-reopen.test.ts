@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { recoverOffline } from '../../src/index.ts';
 import { turns } from '../tiers/tier.ts';
-import { filtersOf, LAYOUTS, REOPENABLE, writeToOverlays } from './filtered.ts';
+import { filtersOf, LAYOUTS, REOPENABLE, revertBelowFilters, writeToOverlays } from './filtered.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { unaware } from './unaware.ts';
 import { stageThatReopens } from './version-at-hand.ts';
@@ -94,14 +94,7 @@ describeOnQemu('a disk below a throttle of its administrator', () => {
 
   test.for(inTurn(REOPENABLE))('is reverted by it: $what', async ({ what: _, ...guest }, test) => {
     await using on = await stageThatReopens(test, { disks: 2, ...guest });
-    const before = await filtersOf(on);
-    await writeToOverlays(on);
-    const disks = on.vm.disks.map(({ device }, index) => ({ disk: device, overlay: on.newFile(index) }));
-    const result = await (await on.engine.revert({ qmp: on.vm.monitor, disks })).result;
-    expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null });
-    expect(await filtersOf(on)).toEqual(before);
-    const chains = on.vm.disks.map(({ file }, index) => [on.newFile(index), file]);
-    expect((await on.look()).fronts.map(({ chain }) => chain)).toEqual(chains);
+    await revertBelowFilters(on);
   });
 
   test.for(inTurn(REOPENABLE))(

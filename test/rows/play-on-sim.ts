@@ -4,21 +4,6 @@ import { judge, type Played, stageOf, whyOf } from './play-row.ts';
 import type { Row } from './row.ts';
 import { onSim } from './sim-stage.ts';
 
-/** The simulated versions, oldest first. */
-export const ROW_PROFILES = [
-  '1.0',
-  '1.1',
-  '1.3',
-  '2.4',
-  '2.12',
-  '3.1',
-  '5.2',
-  '6.1',
-  '7.2',
-  '10.0',
-  '11.1',
-] as const satisfies readonly ProfileName[];
-
 /** Whether a row can be played there. */
 export function isForSim(row: Row): boolean {
   return row.call !== undefined && row.notSim === undefined;
@@ -51,10 +36,7 @@ const LACKS: readonly {
 ];
 
 /** What the row came to on a profile; never throws. */
-export async function playOnSim(
-  row: Row,
-  profile: (typeof ROW_PROFILES)[number],
-): Promise<Played['verdict']> {
+export async function playOnSim(row: Row, profile: ProfileName): Promise<Played['verdict']> {
   const lacks = LACKS.find(({ need, on }) => row[need] === true && on.includes(profile));
   if (lacks !== undefined) return { verdict: 'cannot', why: lacks.why };
   try {

@@ -1,4 +1,4 @@
-/** `blocksaga agent`: the guests of this host, served to who has the token. It only reads options, and ends the agent in order. */
+/** `blocksaga agent`: the guests of this host, served to all who have its token. It only reads options, and ends the agent in order. */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Command } from 'commander';
@@ -63,7 +63,7 @@ export function defineAgent(program: Command, context: CliContext, finished: Fin
     .command('agent')
     .summary('serve the guests of this host over HTTP')
     .description(
-      'Serves the guests of this host to who has its token, beside their QEMUs, with a journal of its own.',
+      'Serves the guests of this host over HTTP to all who have its token, with a journal of its own.',
     )
     .requiredOption('--token-file <file>', 'has what every request must send; made where it is not there')
     .option('--host <name>', "this host's name in the fleet (default: the machine's)")

@@ -79,8 +79,10 @@ interface SignalOptions {
 export function definePivot(program: Command, context: CliContext, finished: Finished): void {
   const command = program
     .command('pivot')
-    .summary('switch a copy that waits at READY')
-    .description('Switches all disks of a copy that waits at READY (copy --finish leave), or none.')
+    .summary('switch the disks of a saga that waits at READY')
+    .description(
+      'Switches all disks of a saga that waits at READY (copy --finish leave, snapshot with mirrors), or none.',
+    )
     .addHelpText('after', PIVOT_HELP);
   addSignal('pivot', command, context, finished);
 }

@@ -93,7 +93,10 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
     .option('--name <name>', "the snapshot's name: overlays without a file get theirs from it")
     .option('--relative', 'name the images below by paths relative to the overlays')
     .option('--atomic', 'refuse where QEMU cannot do all disks in one transaction')
-    .option('--no-atomic', 'else one by one while the guest is paused (the default)')
+    .option(
+      '--no-atomic',
+      'where QEMU cannot, one disk after the other while the guest is paused (the default)',
+    )
     .option('--quiesce <address>', "the guest agent's socket: freeze the guest's file systems meanwhile")
     .option(
       '--strategy <how>',

@@ -9,6 +9,7 @@ import type { StepActorName, StepOutput } from '../../machines/saga-setup.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { isStep, type StepName } from '../../steps/all-steps.ts';
 import { keyOf, type StageName, splitKey, stagesOf, UNDO } from '../../steps/stages.ts';
+import { type RetryPolicy, retry, WHILE_REACHABLE } from '../connection/retry.ts';
 import { History } from './history.ts';
 import type { HostParts, StageJournal } from './host-parts.ts';
 import { SEEN_ON } from './seen-on.ts';
@@ -22,6 +23,9 @@ type StagesParts = Omit<HostParts, 'plan' | 'journal' | 'history' | 'isMarked' |
   readonly plan: Plan;
   readonly journal: Journal;
 };
+
+/** Who waits for the result waits for this. */
+const AT_THE_END: RetryPolicy = { retriesMax: 2, firstDelayMs: 100, factor: 2 };
 
 export class Stages {
   readonly #parts: StagesParts;
@@ -77,14 +81,15 @@ export class Stages {
   }
 
   /**
-   * Closes the nodes of disks that have left the guest at the very end, which only this saga knows. What QEMU refuses stays, and
-   * is in the result.
+   * Closes the nodes of disks that have left the guest at the very end, which only this saga knows: no step follows that would, so that what
+   * has failed is tried again. What QEMU refuses stays, and is in the result.
    */
   async endUnplugged(isBack: boolean): Promise<void> {
     try {
       // The last stage, which rolls back first, says where the disks are.
       const hosts = [...this.#hosts.values()];
-      for (const host of isBack ? hosts : hosts.reverse()) await host.attempts.end();
+      for (const host of isBack ? hosts : hosts.reverse())
+        await retry(AT_THE_END, this.#parts.clock, () => host.attempts.end(), WHILE_REACHABLE);
     } catch (error) {
       if (!(error instanceof BlocksagaError)) throw error;
     }

@@ -43,6 +43,23 @@ export function drawScenario(seed: number, limits: Limits = ALL): Scenario {
 
 /** A scenario by any kind of drawing; `seed` is the simulator's. */
 export function composeScenario(source: Draw, seed: number, limits: Limits): Scenario {
+  const scenario = composeForGuest(source, seed, limits);
+  const { guest, wish } = scenario;
+  // Drawn last, so that a seed's other draws stay what they are.
+  const isDaemon = isServedByDaemon(guest, wish) && source.chance(DAEMON_ONE_IN);
+  return isDaemon ? { ...scenario, guest: { ...guest, storageDaemon: true } } : scenario;
+}
+
+const DAEMON_ONE_IN = 5;
+
+/** What a storage daemon can be asked for. */
+export function isServedByDaemon({ profile, style, paused }: GuestChoice, wish: Wish): boolean {
+  if (!isSince(profile, '6.1') || style !== 'blockdev' || paused) return false;
+  if (wish.operation === 'snapshot') return wish.quiesce !== true && !wish.without.includes('transaction');
+  return wish.operation === 'commit' && wish.top > 0;
+}
+
+function composeForGuest(source: Draw, seed: number, limits: Limits): Scenario {
   const off = drawSwarm(source, limits.operations);
   const draw = source.without(off);
   const operation = draw.one(limits.operations.filter(draw.isOn));

@@ -72,9 +72,13 @@ export function newestIsKept(account: Account, pardon: Pardon): string | undefin
  */
 function contentsBooted(account: Account, { disks, putBack }: Sight): ContentsByDisk {
   const moved = account.moved.filter(({ back }) => back === undefined);
+  // A new image that is reused is whatever stood there at the request.
+  const isOfGuest = (path: string) =>
+    account.before.disks.some(({ chain }) => chain.some(image => image.path === path));
   const isAstray = (index: number, path: string) => {
     if (!isMoved({ moved }, path)) return false;
-    return !account.scenario.wish.named.includes(index) || ledElsewhereUntold({ ...account, moved }, path);
+    if (!account.scenario.wish.named.includes(index)) return true;
+    return isOfGuest(path) && ledElsewhereUntold({ ...account, moved }, path);
   };
   return new Map(
     disks.map(({ path, contents }, index) => [

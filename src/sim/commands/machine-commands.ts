@@ -24,8 +24,15 @@ export const DEVICE_NEEDS = {
   shared: CONSISTENT_READ | WRITE_UNCHANGED | RESIZE | GRAPH_MOD,
 };
 
+/** What an export needs of the node that its clients write to. */
+export const EXPORT_NEEDS = {
+  perm: CONSISTENT_READ | WRITE,
+  shared: CONSISTENT_READ | WRITE_UNCHANGED | WRITE | GRAPH_MOD,
+};
+
 export function qomList(ctx: Context, args: Arguments): Json {
   const path = String(args['path']);
+  if (ctx.profile.servesExports) return qomListOfDaemon(ctx, path);
   if (path === '/machine/peripheral') {
     const children = [...ctx.q.devices.values()].map(device => ({
       name: device.id,
@@ -62,6 +69,14 @@ export function qomList(ctx: Context, args: Arguments): Json {
     properties.push({ name: 'virtio-backend', type: `child<${found.device.backendType}>` });
   }
   return properties;
+}
+
+/** Before 10.0 there is no place for objects until the first is made. */
+function qomListOfDaemon(ctx: Context, path: string): Json {
+  const groups = [...ctx.q.throttleGroups.keys()].map(name => ({ name, type: 'child<throttle-group>' }));
+  if (path !== '/objects' || (groups.length === 0 && ctx.profile.version.major < 10))
+    refuse(`Device '${path}' not found`, 'DeviceNotFound');
+  return [{ name: 'type', type: 'string' }, ...groups];
 }
 
 export function qomGet(ctx: Context, args: Arguments): Json {
@@ -155,6 +170,7 @@ function frontPath(device: Device): string {
 
 /** A path, full or below /machine/peripheral; virtio devices have their block part in a child. */
 function deviceAt(ctx: Context, path: string): { device: Device; isFront: boolean } {
+  if (ctx.profile.servesExports) refuse(`Device '${path}' not found`, 'DeviceNotFound');
   const full = path.startsWith('/') ? path : `/machine/peripheral/${path}`;
   for (const device of ctx.q.devices.values()) {
     if (full === frontPath(device)) return { device, isFront: true };
@@ -201,13 +217,14 @@ export function nbdServerStop(ctx: Context): Json {
 
 export function blockExportAdd(ctx: Context, args: Arguments): Json {
   const id = String(args['id']);
-  if (ctx.q.exports.get(id) !== undefined) refuse(`Block export id '${id}' is already in use`);
+  if (ctx.q.exports.get(id) !== undefined || isServed(ctx, id))
+    refuse(`Block export id '${id}' is already in use`);
   const node = lookupNode(ctx, undefined, String(args['node-name']));
   if (!ctx.q.nbdServer) refuse('NBD server not running');
   const writable = args['writable'] === true;
   if (writable && node.readOnly) refuse('Cannot export read-only node as writable');
   const perm = CONSISTENT_READ | (writable ? WRITE : 0);
-  const shared = CONSISTENT_READ | WRITE_UNCHANGED | WRITE | GRAPH_MOD;
+  const { shared } = EXPORT_NEEDS;
   ctx.q.edit('exports').set(id, {
     id,
     type: String(args['type']),
@@ -226,8 +243,24 @@ export function blockExportAdd(ctx: Context, args: Arguments): Json {
 
 export function blockExportDel(ctx: Context, args: Arguments): Json {
   const id = String(args['id']);
+  if (isServed(ctx, id)) return removeServed(ctx, id);
   if (ctx.q.exports.get(id) === undefined) refuse(`Export '${id}' is not found`);
   removeExport(ctx, id);
+  return {};
+}
+
+/** Whether a storage daemon was started with this export. */
+function isServed(ctx: Context, id: string): boolean {
+  return ctx.profile.servesExports && ctx.q.devices.has(id);
+}
+
+function removeServed(ctx: Context, id: string): Json {
+  const path = ctx.q.devices.get(id)?.path ?? '';
+  const node = ctx.q.backends.get(path)?.node;
+  ctx.q.edit('devices').delete(id);
+  ctx.q.edit('backends').delete(path);
+  if (node !== undefined) removeUser(ctx, node, 'backend', path);
+  ctx.emit('BLOCK_EXPORT_DELETED', { id });
   return {};
 }
 

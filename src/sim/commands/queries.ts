@@ -13,7 +13,9 @@ import type { BlockNode } from '../state/state.ts';
 import type { Telling } from '../state/told.ts';
 import { describeBitmaps, deviceBitmaps, hasBitmaps } from './query-bitmaps.ts';
 
+/** A storage daemon has no device, and tells of none. */
 export function queryBlock(ctx: Context): Json {
+  if (ctx.profile.servesExports) return [];
   return [...ctx.q.backends.values()].map(backend => ({
     'io-status': 'ok',
     device: backend.name,

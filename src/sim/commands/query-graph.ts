@@ -68,7 +68,7 @@ function parentId(
     case 'backend':
       return idOf(
         `backend ${edge.parent}`,
-        ctx.q.backends.get(edge.parent)?.name || edge.parent,
+        ctx.profile.servesExports ? '' : ctx.q.backends.get(edge.parent)?.name || edge.parent,
         'block-backend',
       );
     case 'blk':

@@ -59,12 +59,21 @@ function newestFirst(ctx: Context): Job[] {
 }
 
 export function queryBlockExports(ctx: Context): Json {
-  return [...ctx.q.exports.values()].map(block => ({
+  const exports = [...ctx.q.exports.values()].map(block => ({
     'node-name': block.node,
     'shutting-down': block.shuttingDown,
     type: block.type,
     id: block.id,
   }));
+  return [...exports, ...(ctx.profile.servesExports ? served(ctx) : [])];
+}
+
+/** What a storage daemon was started with: what uses its disks is told as exports. */
+function served({ q }: Context): readonly Json[] {
+  return [...q.devices.values()].flatMap(({ id, path }) => {
+    const node = q.backends.get(path)?.node;
+    return node === undefined ? [] : [{ 'node-name': node, 'shutting-down': false, type: 'nbd', id }];
+  });
 }
 
 export function queryStatus(ctx: Context): Json {

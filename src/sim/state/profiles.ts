@@ -64,6 +64,8 @@ export interface Profile {
   /** The base stays writable after a cancelled active commit. */
   readonly cancelledCommitLeavesBaseWritable: boolean;
   readonly sizeMismatch: string;
+  /** A qemu-storage-daemon: no guest and no devices; what uses its disks are exports. */
+  readonly servesExports: boolean;
   /** The permission `graph-mod` is known. */
   readonly hasGraphMod: boolean;
   /** A block job has a backend of its own on its main node; later it is a user of the node itself. */
@@ -185,6 +187,7 @@ function profile(
     countsDataOnly: from(11),
     cancelledCommitLeavesBaseWritable: !from(10),
     sizeMismatch: from(6) ? 'Source and target image have different sizes' : 'Invalid argument',
+    servesExports: false,
     hasGraphMod: !from(6),
     jobsHaveBackend: !from(6),
     mirrorNeedsAll: from(6),

@@ -14,15 +14,15 @@ import {
   withinPause,
 } from '../jobs/await-jobs.ts';
 import { jobAlive, jobFailed } from '../jobs/run-jobs.ts';
-import { holdTheSame, settlingMark, unmarkSettling } from '../pause/mark-settling.ts';
+import { holdTheSame, settlingMark } from '../pause/mark-settling.ts';
 import { openedAs } from '../prepare/create-images.ts';
 import { expectPausedInQemu } from '../step/expect-paused.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { unlessThere } from '../step/unless-there.ts';
 import { awaitClean, SETTLE_SHARE } from './await-clean.ts';
 import { keepsCopies } from './await-signal.ts';
-import { carryBitmaps, uncarryBitmaps } from './carry-bitmaps.ts';
-import { undoPivots } from './undo-pivots.ts';
+import { carryBitmaps } from './carry-bitmaps.ts';
+import { undoEndedMirrors } from './undo-ended-mirrors.ts';
 
 const SETTLE_POLL_MS = 2;
 
@@ -48,11 +48,7 @@ export const endMirrorsInPlace: Step<SwitchPlan> = {
    * The sources are still in front, but for what a third party has switched. What has ended is dismissed before the guest
    * runs, as in `dismissMirrors`.
    */
-  async undo(context) {
-    await undoPivots(context);
-    await uncarryBitmaps(context);
-    await unmarkSettling(context);
-  },
+  undo: undoEndedMirrors,
 };
 
 /**
@@ -90,9 +86,9 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   }
   const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
   const ended = todo.filter(disk => !pending.includes(disk));
-  readVerdicts(ended, table);
+  expectEndedWell(ended, table);
   if (pending.length === 0) return;
-  readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
+  expectEndedWell(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
 }
 
 /** On the way from a soft cancel to the job's end. */
@@ -119,7 +115,7 @@ async function probeEnded(context: StepContext<SwitchPlan>) {
 }
 
 /** Throws what became of the first mirror that did not end well. */
-export function readVerdicts(disks: readonly DiskPlan[], ended: JobTable): void {
+export function expectEndedWell(disks: readonly DiskPlan[], ended: JobTable): void {
   for (const disk of disks) {
     const job = ended.get(disk.names.job);
     if (job === undefined) jobAlive(ended, disk);

@@ -21,10 +21,11 @@ import {
 } from '../jobs/await-jobs.ts';
 import { jobAlive } from '../jobs/run-jobs.ts';
 import { awaitClean } from '../mirror/await-clean.ts';
-import { carryBitmaps, uncarryBitmaps } from '../mirror/carry-bitmaps.ts';
-import { readVerdicts } from '../mirror/end-mirrors-in-place.ts';
+import { carryBitmaps } from '../mirror/carry-bitmaps.ts';
+import { expectEndedWell } from '../mirror/end-mirrors-in-place.ts';
+import { undoEndedMirrors } from '../mirror/undo-ended-mirrors.ts';
 import { undoPivots } from '../mirror/undo-pivots.ts';
-import { areOurs, settlingMark, unmarkSettling } from '../pause/mark-settling.ts';
+import { areOurs, settlingMark } from '../pause/mark-settling.ts';
 import { expectPausedInQemu } from '../step/expect-paused.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { expectAnswering } from '../step/targets-answer.ts';
@@ -61,11 +62,7 @@ export const parkMirrors: Step<SwitchPlan> = {
     return null;
   },
 
-  async undo(context) {
-    await undoPivots(context);
-    await uncarryBitmaps(context);
-    await unmarkSettling(context);
-  },
+  undo: undoEndedMirrors,
 };
 
 async function probeParked(context: StepContext<SwitchPlan>) {
@@ -104,7 +101,7 @@ export const finalizeMirrors: Step<SwitchPlan> = {
       qmp.pipeline([{ execute: 'query-block' }, ...SIGHT]),
     ]);
     if (ended.status === 'rejected') throw ended.reason;
-    readVerdicts(todo, ended.value);
+    expectEndedWell(todo, ended.value);
     if (early.status === 'rejected') throw early.reason;
     const [fronts, ...sight] = early.value;
     const seen = sightOf(...sight);
@@ -147,11 +144,7 @@ export const completeMirrors: Step<SwitchPlan> = {
     return null;
   },
 
-  async undo(context) {
-    await undoPivots(context);
-    await uncarryBitmaps(context);
-    await unmarkSettling(context);
-  },
+  undo: undoEndedMirrors,
 };
 
 /** What an attempt that died has asked may come to its end only now: each such disk is one less to complete. */
@@ -207,7 +200,7 @@ export async function pivotToEnd(
 ): Promise<void> {
   const table = await awaitJobs(jobs, todo, 'pivot', isPendingOrConcluded, deadlineMs, ahead);
   const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
-  readVerdicts(
+  expectEndedWell(
     todo.filter(disk => !pending.includes(disk)),
     table,
   );
@@ -220,7 +213,7 @@ async function finalizeToEnd(
   deadlineMs: number,
   ahead: readonly Command[] = [],
 ): Promise<void> {
-  readVerdicts(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs, ahead));
+  expectEndedWell(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs, ahead));
 }
 
 /** Where some disks have switched the guest is not resumed to try again later: it would write to both sides. */
