@@ -55,14 +55,15 @@ export function bitmapsLeftBehind(records: readonly JournalRecord[]): readonly s
 async function leftByUnplugged(
   { id, plan, kept, journal, files }: FiledSaga,
   created: readonly DiskPlan[],
+  records: readonly JournalRecord[],
 ): Promise<readonly string[]> {
   // Copies beside the guest's disks are what was asked for.
   if (kept || (hasMirrors(plan) && plan.finish === 'clone')) return [];
   const left: string[] = [];
   for (const { index, file, keeps } of unpluggedOf(journal.records(id))) {
-    const image = created.find(disk => disk.index === index)?.image;
-    if (image === undefined || image.file === file) continue;
-    if (files !== null && (await files.stat(image.file)) === undefined) continue;
+    const disk = created.find(each => each.index === index);
+    if (disk === undefined || disk.image.file === file || !(await mayStand(disk, records, files))) continue;
+    const { image } = disk;
     if (keeps.includes(image.file)) left.push(inDoubt(image.file, file));
     else
       left.push(
@@ -72,17 +73,32 @@ async function leftByUnplugged(
   return left;
 }
 
+/** Whether the disk's new image may stand under its name: where QEMU's files are not seen nothing tells. */
+async function mayStand(
+  disk: DiskPlan,
+  records: readonly JournalRecord[],
+  files: Files | null,
+): Promise<boolean> {
+  if (files === null || isMadeElsewhere(disk, records)) return true;
+  return (await files.stat(disk.image.file)) !== undefined;
+}
+
+/** Whether a disk that has left may have been on that new image, which stays, and is told with that. */
+function isKept({ image }: DiskPlan, last: UnpluggedDisk | undefined): boolean {
+  return last !== undefined && image.create && image.file !== last.file && last.keeps.includes(image.file);
+}
+
 /** New images that stay because a disk has left the guest, and may have been on them. */
 async function keptForUnplugged(
   { id, journal, files }: FiledSaga,
   disks: readonly DiskPlan[],
+  records: readonly JournalRecord[],
 ): Promise<readonly string[]> {
   const left: string[] = [];
-  for (const { index, file, keeps } of unpluggedOf(journal.records(id))) {
-    const image = disks[index]?.image;
-    if (image === undefined || !image.create || image.file === file || !keeps.includes(image.file)) continue;
-    if (files !== null && (await files.stat(image.file)) === undefined) continue;
-    left.push(inDoubt(image.file, file));
+  for (const last of unpluggedOf(journal.records(id))) {
+    const disk = disks[last.index];
+    if (disk === undefined || !isKept(disk, last) || !(await mayStand(disk, records, files))) continue;
+    left.push(inDoubt(disk.image.file, last.file));
   }
   return left;
 }
@@ -150,12 +166,13 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
     else left.push(...created.flatMap(disk => unseenUnfinished(disk, records)));
     if (outcome === 'committed' && name === last) {
       if (files !== null) left.push(...(await strayedImages(created, records, files)));
-      left.push(...(await leftByUnplugged(saga, created)));
+      left.push(...(await leftByUnplugged(saga, created, records)));
       continue;
     }
     const gone = unpluggedOf(journal.records(id));
     for (const disk of created) {
       const last = gone.find(({ index }) => index === disk.index);
+      if (isKept(disk, last)) continue;
       if (files === null) {
         left.push(...unseenFiles(disk, records));
         continue;
@@ -175,7 +192,7 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
     if (outcome === 'committed' && files !== null)
       left.push(...(await strayedImages(created, records, files)));
     left.push(...strayedFiles(stage.disks, records));
-    left.push(...(await keptForUnplugged(saga, stage.disks)));
+    left.push(...(await keptForUnplugged(saga, stage.disks, records)));
   }
   return left;
 }
