@@ -140,7 +140,7 @@ describe('in a kept run the laws notice', () => {
 
   test('that a saga waits for the file of a third party where /proc had told: it ends', async () => {
     const kept = JSON.parse(readFileSync(EXCUSED, 'utf8')) as Readonly<Record<string, Scenario>>;
-    const scenario = kept['it ends: a name led elsewhere before the request, and nothing told'];
+    const scenario = kept['it ends: a name led elsewhere before the request'];
     expect.assert(scenario !== undefined);
     const account = await runScenario(scenario);
     expect(judge(account)).toEqual([]);

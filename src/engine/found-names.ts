@@ -5,7 +5,7 @@
  */
 import type { Files } from '../images/files.ts';
 import type { DiskPlan, Plan } from '../plan/plan.ts';
-import { namesOf, standingFiles, wrongNames } from '../steps/prepare/boot-names.ts';
+import { namesOf, oldNamesOf, standingFiles, wrongNames } from '../steps/prepare/boot-names.ts';
 import { leadsElsewhere } from '../steps/prepare/expect-names.ts';
 
 /** The plan with the identities of the images that stand there. Throws FOREIGN. */
@@ -19,13 +19,30 @@ export async function withNames<P extends Plan>(plan: P, files: Files | null): P
     open,
   );
   if (wrong !== undefined) throw leadsElsewhere(wrong);
-  const identities = await identitiesOf(plan.disks.flatMap(standingFiles), files);
+  const found = await findFiles(plan, files, open);
   const { snapshot, mirror } = 'snapshot' in plan ? plan : {};
   const stages =
     snapshot === undefined || mirror === undefined
       ? {}
-      : { snapshot: { ...snapshot, identities }, mirror: { ...mirror, identities } };
-  return { ...plan, ...stages, identities };
+      : { snapshot: { ...snapshot, ...found }, mirror: { ...mirror, ...found } };
+  return { ...plan, ...stages, ...found };
+}
+
+/** Which file stands under each name; one that is not the one that QEMU has open there is none of the guest's. */
+async function findFiles(
+  { disks }: Plan,
+  files: Files,
+  open: ReadonlySet<string> | undefined,
+): Promise<Pick<Plan, 'identities' | 'astray'>> {
+  const inUse = disks
+    .flatMap(disk => oldNamesOf({}, disk))
+    .map(name => ({ ...name, mustStand: open !== undefined }));
+  const wrong = open === undefined ? [] : await wrongNames(files, inUse, open);
+  const stand = await identitiesOf(disks.flatMap(standingFiles), files);
+  if (wrong.length === 0) return { identities: stand };
+  const astray = Object.fromEntries(wrong.map(({ file }) => [file, stand[file] ?? null]));
+  const identities = Object.fromEntries(Object.entries(stand).filter(([file]) => !(file in astray)));
+  return { identities, astray };
 }
 
 /** Of the names that a boot will go by, those of images that the guest is on now. */

@@ -62,6 +62,11 @@ export interface PlanBase {
    * files of QEMU's, and in plans of older versions.
    */
   readonly identities?: Readonly<Record<string, string>>;
+  /**
+   * By the name of an image of theirs, the identity of the file that stood there instead of the one that QEMU had open, as /proc told when
+   * it was planned; null for nothing. Left out where each name led to its file, or that could not be told.
+   */
+  readonly astray?: Readonly<Record<string, string | null>>;
 }
 
 /** A snapshot of N disks. */

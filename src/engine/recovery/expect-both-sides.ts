@@ -13,7 +13,7 @@ import { stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import { isReleased } from '../removal/claims.ts';
-import { type Headers, wrongHeader } from './expect-headers.ts';
+import { type Headers, whyNotIt } from './expect-headers.ts';
 import { inodeOf, type Rightful, unknownInWords } from './expect-right-files.ts';
 
 /** What is looked at: the saga's disks, and whether its journal is an older copy, which may lack that an image was made at all. */
@@ -40,7 +40,7 @@ export async function expectBothSides(
         if (accepted.includes(file) || found.has(file)) continue;
         const knew = known.get(file);
         const stands = await at.files.stat(file);
-        const led = await wrongHeader(file, rightful, at);
+        const led = await whyNotIt(file, rightful, at);
         const isFront = file === plainName(disk.image.file) || file === plainName(disk.file);
         const mayBeGone = isNew && isReleased(disk, own);
         const isMissed = isOlder ? knew !== undefined || isFront : knew !== undefined && isNew;

@@ -25,6 +25,8 @@ export interface KnownFiles {
   readonly known: ReadonlyMap<string, string>;
   /** Of those whose identities are not known: what tells that another image stands there. */
   readonly leads: Leads;
+  /** By their names, the files that stood there when it was planned, and that QEMU did not have open. */
+  readonly astray: NonNullable<Plan['astray']>;
   /** Files that were said to be the right ones. */
   readonly accepted: readonly string[];
 }
@@ -67,14 +69,19 @@ export interface Headers {
   readonly images: Pick<Images, 'look'>;
 }
 
-/** Where the header of an image that is known by its name alone leads instead, in words; undefined where it is right, or does not tell. */
-export async function wrongHeader(
+/** Why what stands under the name of an image that is known by that alone is not it, in words; undefined where nothing tells. */
+export async function whyNotIt(
   file: string,
-  { known, leads, accepted }: KnownFiles,
+  { known, leads, astray, accepted }: KnownFiles,
   { files, images }: Headers,
 ): Promise<string | undefined> {
+  if (known.has(file) || accepted.includes(file)) return undefined;
+  const stood = astray[file] ?? undefined;
+  const stands = stood === undefined ? undefined : await files.stat(file);
+  if (stood !== undefined && stands !== undefined && isSameFile(stood, stands.identity))
+    return 'it stood there when the saga was planned, and QEMU had another file open';
   const lead = leads.get(file);
-  if (lead === undefined || known.has(file) || accepted.includes(file)) return undefined;
+  if (lead === undefined) return undefined;
   const sight = await images.look({ file, driver: lead.driver });
   if (sight.state !== 'readable') return undefined;
   const found = sight.backing === null ? null : plainName(sight.backing.file);

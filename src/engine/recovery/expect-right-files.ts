@@ -13,7 +13,7 @@ import { stagesOf } from '../../steps/stages.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { heldClaim } from '../removal/claims.ts';
 import type { OfflineAction, OfflineDisk } from './decide-offline.ts';
-import { type Headers, type KnownFiles, leadsIn, wrongHeader } from './expect-headers.ts';
+import { type Headers, type KnownFiles, leadsIn, whyNotIt } from './expect-headers.ts';
 import { makingOf } from './offline-images.ts';
 import type { OfflineEnd } from './offline-parts.ts';
 import { isShortened } from './shorten-offline.ts';
@@ -55,7 +55,8 @@ export function rightfulFiles(
     }
   }
   const unknown = accepted.find(file => !names.has(file));
-  if (unknown === undefined) return { saga, known, leads: leadsIn(plan), accepted, isBegun };
+  if (unknown === undefined)
+    return { saga, known, leads: leadsIn(plan), astray: plan.astray ?? {}, accepted, isBegun };
   throw new BlocksagaError(
     'REQUEST_INVALID',
     `${unknown} is no image of saga ${saga}: its images are ${[...names].toSorted().join(', ')}`,
@@ -108,7 +109,7 @@ export async function expectRightFiles(
 /** Whether another file stands there than the saga knew, as far as that can be told, and that was not said to be right. */
 export async function isReplaced(file: string, rightful: Rightful, at: Headers): Promise<boolean> {
   const { known, accepted } = rightful;
-  if ((await wrongHeader(file, rightful, at)) !== undefined) return true;
+  if ((await whyNotIt(file, rightful, at)) !== undefined) return true;
   const { files } = at;
   const knew = known.get(file);
   const stands = knew === undefined || accepted.includes(file) ? undefined : await files.stat(file);
@@ -135,17 +136,19 @@ async function expectRight(needed: Needed, rightful: Rightful, at: Headers, when
 
 /** What is found there in words, and whether anything stands there; undefined where it is right, or nothing tells. */
 async function whatIsWrong(
-  { disk, file, mustStand }: Needed,
+  { disk, file, mustStand, isWritten }: Needed,
   rightful: Rightful,
   at: Headers,
   when: When,
 ): Promise<{ readonly found: string; readonly stands: boolean } | undefined> {
   const { known, accepted } = rightful;
-  const led = await wrongHeader(file, rightful, at);
+  const led = await whyNotIt(file, rightful, at);
   if (led !== undefined) return { found: unknownInWords(file, led), stands: true };
   const knew = known.get(file);
-  if (knew === undefined || accepted.includes(file)) return undefined;
+  if (accepted.includes(file) || (knew === undefined && !isWritten)) return undefined;
   const stands = await at.files.stat(file);
+  if (knew === undefined)
+    return stands?.kind === 'file' ? { found: unknownInWords(file, UNSEEN), stands: true } : undefined;
   const isAskedYet = when === 'first' && disk.image.file !== file;
   if (stands === undefined) {
     if (!mustStand || isAskedYet) return undefined;
@@ -158,6 +161,9 @@ async function whatIsWrong(
     stands: true,
   };
 }
+
+/** What is only read may be another's, and is named then; nothing is written to it. */
+const UNSEEN = 'this saga has not seen which file that was';
 
 /** In words, of an image whose file the saga does not know. */
 export function unknownInWords(file: string, led: string): string {

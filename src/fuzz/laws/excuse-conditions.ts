@@ -2,6 +2,7 @@
 import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { diskNames, sagaToken } from '../../plan/names.ts';
+import type { Plan } from '../../plan/plan.ts';
 import { type Account, askedOf, placeOf, type Struck } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isSince } from '../scenario/since.ts';
@@ -239,14 +240,18 @@ export function waitsForFile({ fault }: Struck, account: Account, { outcome, res
 }
 
 /**
- * The file that a saga asks for is a third party's: it stood there when the saga was planned, in the place of the one that QEMU has open,
- * and no /proc told. An administrator has put that one back, which the saga cannot know.
+ * The name of the file that a saga asks for led elsewhere when it was planned: to a third party's file, which it knows there where no /proc
+ * told, or to none that it can know. An administrator has put the one back that QEMU has open, which the saga cannot prove.
  */
 export function asksForAnothers({ moved, row, scenario }: Account, { outcome, result }: EndJudged): boolean {
-  if (outcome !== 'needsRecovery' || row === undefined || scenario.proc) return false;
+  if (outcome !== 'needsRecovery' || row === undefined) return false;
+  const { astray = {} } = row.plan as object as Plan;
   return moved.some(
-    ({ path, atMs, made, back }) =>
-      made !== undefined && back !== undefined && atMs <= row.createdAtMs && asksFor(result, path),
+    ({ path, atMs, back }) =>
+      (path in astray || !scenario.proc) &&
+      back !== undefined &&
+      atMs <= row.createdAtMs &&
+      asksFor(result, path),
   );
 }
 

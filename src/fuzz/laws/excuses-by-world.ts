@@ -72,9 +72,9 @@ export const BY_WORLD: readonly ByWorld[] = [
     only: ({ isRestored }) => isRestored,
   },
   {
-    ...{ law: 'it ends', world: 'a name led elsewhere before the request, and nothing told' },
+    ...{ law: 'it ends', world: 'a name led elsewhere before the request' },
     reason:
-      'QEMU would open and write to what stands under that name, and the saga knows another file there than the one that was put back: which one QEMU has open is said offline',
+      'QEMU would open and write to what stands under that name, and the saga cannot prove that it is the file which was put back: which one QEMU has open is said offline',
     only: asksForAnothers,
   },
   {

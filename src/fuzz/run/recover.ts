@@ -114,7 +114,7 @@ export async function recoverAndBoot(
 }
 
 /**
- * The old side, unless a third party may have completed a job or put an image on a disk, or the journal is an older copy: then
+ * Where QEMU had the disks when its administrator looked last. Else the old side, unless a third party may have completed a job or put an image on a disk, or the journal is an older copy: then
  * the new one where that alone is one instant of all disks, or holds more than the old ones (a power cut takes from both).
  */
 function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'after'>): Fronts {
@@ -140,11 +140,12 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
     if (upTo > acknowledged) return -1;
     return (why === undefined ? acknowledged + 1 : 0) + upTo;
   };
-  if (!mayBeSwitched) return 'old';
   // The image that an overlay stands on, on which the guest was last, tells its side.
   const under = ranOn.map(file => namedBelow(sim.world.host.image(file)));
-  const seen = sidesSeen(asked, oldOf, under);
+  const isTold = restored !== undefined || !faults.some(({ kind }) => kind === 'otherClient');
+  const seen = isTold ? sidesSeen(asked, oldOf, under) : undefined;
   if (seen !== undefined) return seen;
+  if (!mayBeSwitched) return 'old';
   if (disks.some(index => under.includes(oldOf(index)))) return 'old';
   const at = newSetsOf(asked).findIndex(set => wish.named.some(index => under.includes(frontIn(set, index))));
   if (at >= 0) return at > 0 ? 'snapshot' : 'new';
@@ -181,8 +182,8 @@ function sidesSeen(
   oldOf: (index: number) => string,
   under: readonly (string | undefined)[],
 ): Fronts | undefined {
-  const { guest, wish, after, restored } = asked;
-  if (restored === undefined || !after.alive) return undefined;
+  const { guest, wish, after } = asked;
+  if (!after.alive) return undefined;
   const [ofSaga, ...others] = newSetsOf(asked);
   const seen = wish.named.flatMap((index): (readonly [string, Front])[] => {
     const sides = [

@@ -4,8 +4,9 @@
  * the same, and that QEMU has open for nothing else. What stays is reported with the reason.
  */
 
+import { dirname } from 'node:path';
 import { openFiles, plainName } from '../../guest/graph.ts';
-import { removeFile } from '../../images/files.ts';
+import { type Files, removeFile } from '../../images/files.ts';
 import { overlaysOn, stoodOnBy } from '../../images/overlays-on.ts';
 import { filesOfImage, imagesOfDisk, leavingImages } from '../../plan/chain-of-image.ts';
 import type { LeavingFile, Plan } from '../../plan/plan.ts';
@@ -38,7 +39,7 @@ export const removeLeaving: Step = {
     const found: Leaving[] = [];
     for (const { file, identity, why } of leavingIn(plan)) {
       const stays = (reason: string) => found.push({ file, identity: null, why: reason });
-      if (files === null || identity === null) stays(why ?? UNSEEN);
+      if (files === null || identity === null) stays((await isGone(files, file)) ? GONE : (why ?? UNSEEN));
       else if (left.has(file)) stays('a disk on it has left the guest: look at that first');
       else if (open.has(file)) stays('QEMU has it open for another user');
       else {
@@ -92,6 +93,12 @@ async function unfoundAbove({ plan, files, outcomes }: StepContext): Promise<Rea
     for (const name of leaving.flatMap(filesOfImage)) unfound.set(plainName(name), file);
   }
   return unfound;
+}
+
+/** Whether nothing stands under the name of a file that was not proved when it was planned, as far as this process sees QEMU's files. */
+async function isGone(files: Files | null, file: string): Promise<boolean> {
+  if (files === null || (await files.isShared?.(dirname(file))) === false) return false;
+  return (await files.stat(file)) === undefined;
 }
 
 const GONE = 'nothing stands there any more, so that it was moved or removed before';

@@ -38,11 +38,17 @@ export async function findWrongNames(
  * again, or was closed, and what the guest wrote would go into whatever stands there.
  */
 export async function expectOldNames(
-  { files, plan: { identities = {} } }: Pick<StepContext, 'files' | 'plan'>,
+  { files, plan: { identities = {}, astray = {} } }: Pick<StepContext, 'files' | 'plan'>,
   disks: readonly DiskPlan[],
   imagesOf: (disk: DiskPlan) => readonly Pick<ChainImage, 'file'>[] = ({ file }) => [{ file }],
 ): Promise<void> {
   if (files === null) return;
+  for (const disk of disks) {
+    const file = imagesOf(disk)
+      .map(image => plainName(image.file))
+      .find(name => name in astray);
+    if (file !== undefined) throw wasAstray(disk, file);
+  }
   const old = disks.flatMap(disk =>
     imagesOf(disk).flatMap(image => {
       const file = plainName(image.file);
@@ -63,6 +69,17 @@ export async function expectOldNames(
         ? ''
         : `; where what stands there is the one that QEMU has open all the same, shut the guest down and say so: ${ACCEPT}`),
     { disk: wrong.disk },
+  );
+}
+
+/** Which file QEMU had open is not known: what has that name by now cannot be proved to be it. */
+function wasAstray({ disk }: DiskPlan, file: string): BlocksagaError {
+  return new BlocksagaError(
+    'FOREIGN',
+    `disk ${disk}: it is to return to ${file}, and that name led to another file than the one that QEMU had open when this saga was planned: ` +
+      'what stands there now could not be proved to be the right one, so QEMU is not let open it. Shut the guest down, put the right file back, ' +
+      `and say so: ${ACCEPT}`,
+    { disk },
   );
 }
 
