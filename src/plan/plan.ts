@@ -2,6 +2,7 @@
  * What the steps of a saga need to know, fixed before the first effect and journaled with the saga: which disks, what
  * stands there now, what will stand there, and under which names. Plain JSON; nothing here talks to QEMU.
  */
+import type { FilesFound } from './files-found.ts';
 import type { FilterNode } from './filters.ts';
 import type { DiskNames } from './names.ts';
 import type { BitmapPlan, FileAccess, NodeWishes, Qcow2Layout } from './new-image.ts';
@@ -33,7 +34,7 @@ export type SwitchPlan = CopyPlan | ActiveCommitPlan;
 export const PLAN_VERSION = 4;
 
 /** What every operation's plan has. */
-export interface PlanBase {
+export interface PlanBase extends FilesFound {
   readonly planVersion: number;
   readonly disks: readonly DiskPlan[];
   /** What stands for the saga in all names that it makes. */
@@ -57,16 +58,6 @@ export interface PlanBase {
   readonly foundIn?: string;
   /** What the old images have and the new ones will not have, in words for people. */
   readonly losses?: readonly string[];
-  /**
-   * By its name, the identity of each image file that its disks were on when it was planned; left out where this process sees no
-   * files of QEMU's, and in plans of older versions.
-   */
-  readonly identities?: Readonly<Record<string, string>>;
-  /**
-   * By the name of an image of theirs, the identity of the file that stood there instead of the one that QEMU had open, as /proc told when
-   * it was planned; null for nothing. Left out where each name led to its file, or that could not be told.
-   */
-  readonly astray?: Readonly<Record<string, string | null>>;
 }
 
 /** A snapshot of N disks. */
