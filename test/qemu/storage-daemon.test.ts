@@ -40,7 +40,7 @@ onEachVersion((qemu, version) => {
         const world = await on.world();
         const saga = await engine.snapshot({ qmp: on.monitor, disks: overlays(on) });
         const result = await saga.result;
-        expect(result).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
+        expect(result).toMatchObject({ outcome: 'committed', error: null, leftovers: [], blackoutMs: null });
         expect(result.weaker?.join()).toContain('nothing is paused, since a storage daemon has no guest');
         const fronts = await on.fronts();
         expect(fronts.map(({ chain }) => chain.slice(filtered ? 1 : 0))).toEqual(

@@ -69,7 +69,7 @@ export interface SagaResult {
   /** What the old images have and the new ones have not, in words for people. */
   readonly losses?: readonly string[];
   readonly disks: readonly DiskResult[];
-  /** The longest time that the guest was paused; milliseconds. */
+  /** The longest time that the guest was paused; milliseconds. Null where nothing was, as of a storage daemon. */
   readonly blackoutMs: number | null;
   readonly error: ErrorRecord | null;
   /** All of the saga that is left, files by their paths and what is in QEMU by its kind and name, and what to do about it. */
@@ -125,7 +125,7 @@ export async function readResult(
     weaker: weakerIn(saga.plan),
     ...(losses.length === 0 || outcome === 'rolledBack' ? {} : { losses }),
     disks,
-    blackoutMs: blackoutMs === null ? null : Math.round(blackoutMs * 1000) / 1000,
+    blackoutMs: blackoutMs === null || plan.withoutGuest ? null : Math.round(blackoutMs * 1000) / 1000,
     error: error ?? wrong?.toJSON() ?? null,
     leftovers: [...leftovers, ...kept, ...(isEnd(outcome) ? left : [])],
     ...(kept.length === 0 ? {} : { notRemoved: kept.map(fileIn) }),
