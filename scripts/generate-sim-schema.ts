@@ -18,83 +18,18 @@ import { sleep, systemClock } from '../src/qmp/clock.ts';
 import { connectSocket } from '../src/qmp/socket.ts';
 import { SCHEMAS, type SchemaTable } from '../src/sim/state/schema.generated.ts';
 import { fetchedQemus } from './qemu-versions.ts';
-
-const COMMANDS = words(`
-  transaction blockdev-snapshot blockdev-snapshot-sync drive-mirror blockdev-mirror blockdev-backup block-commit block-stream
-  block-job-set-speed block-job-cancel block-job-pause block-job-resume block-job-complete block-job-finalize
-  block-job-dismiss block-job-change job-cancel job-pause job-resume job-complete job-finalize job-dismiss query-jobs
-  query-block-jobs query-block query-named-block-nodes blockdev-add blockdev-reopen blockdev-del blockdev-create
-  change-backing-file block-dirty-bitmap-add block-dirty-bitmap-remove block-dirty-bitmap-clear
-  block-dirty-bitmap-enable block-dirty-bitmap-disable block-dirty-bitmap-merge block-export-add block-export-del query-block-exports
-  nbd-server-start nbd-server-stop block_resize qmp_capabilities query-version query-commands query-qmp-schema stop cont
-  query-status quit human-monitor-command x-debug-query-block-graph query-uuid query-name qom-set qom-get qom-list
-  object-add object-del query-migrate migrate migrate_cancel system_reset system_wakeup device_del eject
-`);
-
-const ACTIONS = words(`
-  abort blockdev-snapshot blockdev-snapshot-sync blockdev-backup block-dirty-bitmap-add block-dirty-bitmap-remove
-  block-dirty-bitmap-clear block-dirty-bitmap-enable block-dirty-bitmap-disable block-dirty-bitmap-merge
-`);
-
-/** QEMU's own names (qapi/*.json), by member, or by command and member where one member has several types. */
-const NAMES: Readonly<Record<string, string>> = {
-  actions: 'TransactionAction',
-  properties: 'TransactionProperties',
-  'completion-mode': 'ActionCompletionMode',
-  mode: 'NewImageMode',
-  'block-export-del.mode': 'BlockExportRemoveMode',
-  sync: 'MirrorSyncMode',
-  'on-source-error': 'BlockdevOnError',
-  'on-target-error': 'BlockdevOnError',
-  'on-error': 'BlockdevOnError',
-  'copy-mode': 'MirrorCopyMode',
-  'bitmap-mode': 'BitmapSyncMode',
-  'on-cbw-error': 'OnCbwError',
-  driver: 'BlockdevDriver',
-  discard: 'BlockdevDiscardOptions',
-  cache: 'BlockdevCacheOptions',
-  'detect-zeroes': 'BlockdevDetectZeroesOptions',
-  'blockdev-create.options': 'BlockdevCreateOptions',
-  'blockdev-reopen.options': 'BlockdevOptions',
-  'block-export-add.type': 'BlockExportType',
-  'block-job-change.type': 'JobType',
-  addr: 'SocketAddressLegacy',
-  enable: 'QMPCapability',
-  'qom-type': 'ObjectType',
-};
-
-/** Enums that go into the table; only these values of them where there is a list. */
-const ENUMS = words(`
-  MirrorSyncMode MirrorCopyMode BitmapSyncMode OnCbwError NewImageMode BlockdevOnError ActionCompletionMode BlockdevDiscardOptions
-  BlockdevDetectZeroesOptions BlockExportType QMPCapability BlockdevDriver ObjectType JobType
-`);
-const VALUES: Readonly<Record<string, readonly string[]>> = {
-  BlockdevDriver: words('copy-on-read file qcow2 qed raw throttle vdi vmdk'),
-  ObjectType: ['throttle-group'],
-};
-
-/**
- * 5.2 takes any object by its name and properties; the simulator has one, whose name it checks in all versions. A
- * migration goes nowhere there, so that its address is all that it takes.
- */
-const FIXED: Readonly<Record<string, string>> = {
-  'object-add': 'qom-type:ObjectType id:str',
-  migrate: 'uri:str',
-};
-
-const BUILTIN: Readonly<Record<string, string>> = {
-  string: 'str',
-  int: 'int',
-  boolean: 'bool',
-  value: 'any',
-};
-
-/** Members that are a name or something else, or mean nothing here; the simulator takes them as they come. */
-const UNCHECKED = new Set([
-  'block-export-add.iothread',
-  'block-dirty-bitmap-merge.bitmaps',
-  'blockdev-backup.x-perf',
-]);
+import {
+  ACTIONS,
+  BUILTIN,
+  COMMANDS,
+  ENUMS,
+  FIXED,
+  NAMES,
+  OF_DRIVERS,
+  SIZES,
+  UNCHECKED,
+  VALUES,
+} from './sim-schema-names.ts';
 
 interface Entity {
   readonly name: string;
@@ -111,6 +46,7 @@ interface Entity {
 function tableOf(entities: readonly Entity[]): SchemaTable {
   const known = new Map(entities.map(entity => [entity.name, entity]));
   const enums = new Map<string, string>();
+  const structures = new Map<string, string>();
 
   function find(name: string): Entity {
     const entity = known.get(name);
@@ -128,6 +64,43 @@ function tableOf(entities: readonly Entity[]): SchemaTable {
     if (entity.values !== undefined) learnEnum(called, entity.values);
     if (called === 'TransactionProperties') specOf(name, called);
     return called;
+  }
+
+  /** The members that a driver has beside those of all; enums and structures are named by where they are. */
+  function specOfDriver(type: string, path: string): string {
+    return (find(type).members ?? [])
+      .map(({ name = '', type: member, ...rest }) => {
+        const optional = 'default' in rest ? '?' : '';
+        return `${name}${optional}:${OF_DRIVERS[name] ?? typeOfDriver(member, `${path}.${name}`)}`;
+      })
+      .join(' ');
+  }
+
+  function typeOfDriver(name: string, path: string): string {
+    const entity = find(name);
+    const kind = entity['meta-type'];
+    if (kind === 'builtin') return SIZES.test(path) ? 'size' : (BUILTIN[entity['json-type'] ?? ''] ?? 'any');
+    if (kind === 'array') return `[${typeOfDriver(entity['element-type'] ?? '', path)}]`;
+    if (entity.values !== undefined) enums.set(path, entity.values.join(' '));
+    else if (kind === 'object') structures.set(path, specOfDriver(name, path));
+    return kind === 'alternate' ? 'any' : path;
+  }
+
+  /** Of each driver that is kept, by the type of its options. */
+  function driversOf(type: string, path: string, common: readonly string[]): Record<string, string> {
+    const kept = (find(type).variants ?? []).filter(one => VALUES['BlockdevDriver']?.includes(one.case));
+    return Object.fromEntries(
+      kept.map(one => {
+        const spec = specOfDriver(one.type, `${path}.${one.case}`);
+        return [
+          one.case,
+          spec
+            .split(' ')
+            .filter(word => !common.some(name => word.startsWith(`${name}:`)))
+            .join(' '),
+        ];
+      }),
+    );
   }
 
   function learnEnum(name: string, values: readonly string[]): void {
@@ -157,12 +130,20 @@ function tableOf(entities: readonly Entity[]): SchemaTable {
     const data = find(variant?.type ?? '').members?.find(member => member.name === 'data');
     return [name, data === undefined ? '' : specOf(data.type, name)] as const;
   });
+  const drivers = driversOf(find('blockdev-add')['arg-type'] ?? '', 'driver', []);
+  const ofCreate = find(find('blockdev-create')['arg-type'] ?? '').members?.find(
+    ({ name }) => name === 'options',
+  );
+  const formats = driversOf(ofCreate?.type ?? '', 'create', []);
   return {
     commands: Object.fromEntries(commands),
     actions: Object.fromEntries(actions),
     enums: Object.fromEntries(
-      ENUMS.flatMap(name => (enums.has(name) ? [[name, enums.get(name) ?? '']] : [])),
+      [...enums].filter(([name]) => ENUMS.includes(name) || name.includes('.')).toSorted(byPlace),
     ),
+    drivers,
+    formats,
+    structures: Object.fromEntries(structures),
   };
 }
 
@@ -177,6 +158,11 @@ export interface SchemaTable {
   readonly commands: Readonly<Record<string, string>>;
   readonly actions: Readonly<Record<string, string>>;
   readonly enums: Readonly<Record<string, string>>;
+  /** Members of blockdev-add that a driver has for itself, and of blockdev-create. */
+  readonly drivers: Readonly<Record<string, string>>;
+  readonly formats: Readonly<Record<string, string>>;
+  /** What is in members of those, by their place. */
+  readonly structures: Readonly<Record<string, string>>;
 }
 
 export const SCHEMAS: Readonly<Record<string, SchemaTable>> = {
@@ -188,12 +174,15 @@ function textOf(version: string, table: SchemaTable): string {
     `    '${name}': {\n${Object.entries(specs)
       .map(([key, spec]) => `      '${key}': '${spec}',\n`)
       .join('')}    },\n`;
-  const { commands, actions, enums } = table;
-  return `  '${version}': {\n${part('commands', commands)}${part('actions', actions)}${part('enums', enums)}  },\n`;
+  const { commands, actions, ...rest } = table;
+  const parts = Object.entries(rest).map(([name, specs]) => part(name, specs));
+  return `  '${version}': {\n${part('commands', commands)}${part('actions', actions)}${parts.join('')}  },\n`;
 }
 
-function words(text: string): string[] {
-  return text.split(/\s+/).filter(word => word !== '');
+/** In the order of ENUMS, the others after them. */
+function byPlace([a]: readonly [string, string], [b]: readonly [string, string]): number {
+  const at = (name: string): number => (ENUMS.includes(name) ? ENUMS.indexOf(name) : ENUMS.length);
+  return at(a) - at(b);
 }
 
 const STARTS_WITHIN_MS = 20_000;

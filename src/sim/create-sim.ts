@@ -7,6 +7,7 @@ import { BlocksagaError } from '../errors.ts';
 import type { Json } from '../qmp/transport.ts';
 import { bootMachine, emptyQemu, type MachineDefinition, makeImages } from './boot.ts';
 import { defineMachine } from './define-machine.ts';
+import { closeImages } from './graph/stored-bitmaps.ts';
 import { createForeignFiles } from './host/foreign-files.ts';
 import { createHost, type Host } from './host/host.ts';
 import { type Chance, seededChance } from './host/random.ts';
@@ -20,6 +21,7 @@ import { createEventLine } from './monitor/event-line.ts';
 import { createFaults, type PlacedFault } from './monitor/faults.ts';
 import { createAgent } from './monitor/guest-agent.ts';
 import { type Answer, createMonitor, type Monitor, timestampOf } from './monitor/monitor.ts';
+import { createOutput } from './monitor/output.ts';
 import { createProcess, type Process } from './process.ts';
 import { expectFault, expectSimOptions } from './sim-choices.ts';
 import { durationOf, type Sim, type SimConnect, type SimOptions, TIMING } from './sim-options.ts';
@@ -53,6 +55,7 @@ export function createSim(options: SimOptions = {}): Sim {
   const machine = defineMachine(options, profile, directory);
   const clock = options.clock ?? createVirtualClock();
   const chance: Chance = seededChance(options.seed ?? 1);
+  const output = createOutput();
   const timing: Timing = { ...TIMING, ...options.timing };
   const faults = createFaults(options.faults ?? [], options.onFault);
   const isOpen = (birth: number) =>
@@ -80,10 +83,9 @@ export function createSim(options: SimOptions = {}): Sim {
 
   function start(definition: MachineDefinition, guestWriteMs: number, acknowledged = 0): Guest {
     const process = createProcess({
-      ...{ host, profile, name: options.name ?? 'sim', chance },
-      timing,
+      ...{ host, profile, name: options.name ?? 'sim', chance, timing },
       initial: emptyQemu(definition.runState),
-      emit: (event, data) => outbox.push({ event, data }),
+      ...{ emit: (event, data) => outbox.push({ event, data }), print: output.print },
       later: (delayMs, task) => clock.after(delayMs, () => step(process, task)),
       faultsOfJob: faults.ofJob,
     });
@@ -94,7 +96,7 @@ export function createSim(options: SimOptions = {}): Sim {
     departed = [];
     const paths = [...state.devices.values()].map(device => device.path);
     return createGuest({
-      plane: () => planeOf(process),
+      plane: () => process.plane,
       tracks: process.tracks,
       disks: () => paths,
       ...{ writeMs: guestWriteMs, acknowledged },
@@ -102,10 +104,6 @@ export function createSim(options: SimOptions = {}): Sim {
       isHeld: () => agent.isFrozen() || qemu !== process,
       startMs: clock.now(),
     });
-  }
-
-  function planeOf({ state: q, tracks, recorded }: Process) {
-    return { q, host, tracks, recorded };
   }
 
   /** Whatever the process does: the guest's past is settled first, events go out after. */
@@ -117,7 +115,7 @@ export function createSim(options: SimOptions = {}): Sim {
       action();
       const { acknowledged } = guest;
       const seen = { acknowledged, atMs: clock.now() };
-      departed = [...departed, ...departedSince(state, planeOf(process), seen)];
+      departed = [...departed, ...departedSince(state, process.plane, seen)];
     } catch (death) {
       if (!(death instanceof Death)) throw death;
       flushEvents();
@@ -189,7 +187,7 @@ export function createSim(options: SimOptions = {}): Sim {
     process.change(ctx => {
       stopGuest(ctx, 'shutdown');
       cancelAllJobs(ctx);
-      for (const path of host.files.keys()) host.flush(path);
+      closeImages(ctx);
     });
     clock.after(timing.commandMs, () => {
       if (qemu === process) die(undefined);
@@ -269,7 +267,7 @@ export function createSim(options: SimOptions = {}): Sim {
     process: () => qemu,
     settle: () => guest.settle(clock.now()),
     guest: () => guest,
-    frozen: agent.isFrozen,
+    ...{ frozen: agent.isFrozen, printed: output.printed },
     devices: () => devices,
     departed: () => departed,
     inject: (command, args) => (qemu === undefined ? undefined : perform(qemu, command, args)),

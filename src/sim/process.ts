@@ -6,6 +6,7 @@
 import { Immer } from 'immer';
 import type { Json } from '../qmp/transport.ts';
 import { COMMANDS } from './commands.ts';
+import type { DataPlane } from './graph/image-io.ts';
 import type { Extents } from './host/contents.ts';
 import type { Host } from './host/host.ts';
 import type { Chance } from './host/random.ts';
@@ -43,6 +44,7 @@ export interface ProcessOptions {
   readonly timing: Timing;
   readonly initial: Qemu;
   readonly emit: (event: string, data: Json) => void;
+  readonly print: (text: string) => void;
   readonly later: (delayMs: number, task: Task) => void;
   readonly faultsOfJob: (nth: number) => readonly Fault[];
 }
@@ -51,6 +53,8 @@ export interface Process {
   readonly state: Qemu;
   readonly tracks: ReadonlyMap<string, Track>;
   readonly recorded: Map<number, Extents>;
+  /** What data pass through, as it is now. */
+  readonly plane: DataPlane & { readonly q: Qemu };
   execute(command: string, args: Arguments): Outcome;
   /** A later step of a job or of a migration. */
   step(task: Task): void;
@@ -72,6 +76,10 @@ class SimulatedProcess implements Process {
   constructor(options: ProcessOptions) {
     this.state = options.initial;
     this.#options = options;
+  }
+
+  get plane(): DataPlane & { readonly q: Qemu } {
+    return { q: this.state, host: this.#options.host, tracks: this.tracks, recorded: this.recorded };
   }
 
   execute(name: string, args: Arguments): Outcome {
@@ -136,7 +144,7 @@ class SimulatedProcess implements Process {
   }
 
   #contextOf(q: Draft, { tasks, effects }: Later): Context {
-    const { host, profile, name, chance, timing, emit } = this.#options;
+    const { host, profile, name, chance, timing, emit, print } = this.#options;
     return {
       q,
       host,
@@ -147,6 +155,7 @@ class SimulatedProcess implements Process {
       tracks: this.tracks,
       recorded: this.recorded,
       emit,
+      print,
       later: (delayMs, task) => tasks.push([delayMs, task]),
       onSuccess: effect => effects.push(effect),
       jobFault: job => this.#jobFault(job),

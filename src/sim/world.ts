@@ -36,6 +36,8 @@ export interface World {
   readonly running: boolean;
   /** Its agent has frozen the guest's file systems. */
   readonly frozen: boolean;
+  /** What QEMU has written to its standard output, as its `qemu-io` does; the newest 1 MiB. */
+  readonly printed: string;
   fronts(): readonly Front[];
   /** The ids of all disk devices that the guest was started with, in their order: those of disks that have left too. */
   readonly devices: readonly string[];
@@ -61,6 +63,7 @@ interface Sources {
   readonly settle: () => void;
   readonly guest: () => Guest;
   readonly frozen: () => boolean;
+  readonly printed: () => string;
   readonly devices: () => readonly string[];
   readonly departed: () => readonly Departed[];
   readonly inject: (command: string, args: Arguments) => { readonly [key: string]: Json } | undefined;
@@ -110,6 +113,10 @@ class SimulatedWorld implements World {
     return this.#sources.frozen();
   }
 
+  get printed(): string {
+    return this.#sources.printed();
+  }
+
   get devices(): readonly string[] {
     return this.#sources.devices();
   }
@@ -132,10 +139,7 @@ class SimulatedWorld implements World {
     const running = this.#sources.process();
     const found = this.fronts().find(front => front.device === device);
     if (running === undefined || found === undefined) return EMPTY;
-    return readNode(
-      { q: running.state, host: this.host, tracks: running.tracks, recorded: running.recorded },
-      found.node,
-    );
+    return readNode(running.plane, found.node);
   }
 
   readFile(path: string, placeOf: (name: string) => string = name => name): Extents {

@@ -19,6 +19,8 @@ export type Message = { readonly [key: string]: Json };
 export interface Session {
   /** The members of the reply: `return` or `error`; undefined when QEMU died of it. */
   execute(command: string, args?: Message): Promise<Message | undefined>;
+  /** What QEMU has written to its standard output so far. */
+  printed(): string;
   /** All events so far. */
   readonly events: readonly Message[];
   /** Lets the given time pass. */
@@ -57,7 +59,7 @@ export async function realSession({
 }: SessionOptions): Promise<Session> {
   const directory = mkdtempSync(join(tmpdir(), 'bs-agree-'));
   const socketPath = join(directory, 'qmp');
-  const args = ['-machine', 'q35', '-nodefaults', '-display', 'none', '-m', '32'];
+  const args = ['-machine', 'q35', '-nodefaults', '-display', 'none', '-m', '32', '-name', 'sim'];
   if (idle) args.push('-bios', makeFirmware(directory));
   args.push('-accel', 'kvm', '-accel', 'tcg', '-qmp', `unix:${socketPath},server=on,wait=off`);
   for (let index = 0; index < disks; index += 1) {
@@ -83,7 +85,11 @@ export async function realSession({
     args.push('-blockdev', JSON.stringify(file), '-blockdev', JSON.stringify(format));
     args.push('-device', `virtio-blk-pci,id=dev${index},drive=disk${index}`);
   }
-  const child = spawn(qemu, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(qemu, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let printed = '';
+  child.stdout.on('data', chunk => {
+    printed += String(chunk);
+  });
   let complaints = '';
   child.stderr.on('data', chunk => {
     complaints += String(chunk);
@@ -131,6 +137,7 @@ export async function realSession({
   await execute('qmp_capabilities');
   return {
     execute,
+    printed: () => printed,
     events,
     directory,
     pause: ms => sleep(ms),
@@ -197,6 +204,7 @@ export async function simSession({
   await execute('qmp_capabilities');
   return {
     execute,
+    printed: () => sim.world.printed,
     events,
     directory: '/images',
     pause: ms => sim.advance(ms),

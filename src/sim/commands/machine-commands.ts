@@ -33,6 +33,7 @@ export const EXPORT_NEEDS = {
 export function qomList(ctx: Context, args: Arguments): Json {
   const path = String(args['path']);
   if (ctx.profile.servesExports) return qomListOfDaemon(ctx, path);
+  if (path === '') refuse("Path '' is ambiguous");
   if (path === '/machine/peripheral') {
     const children = [...ctx.q.devices.values()].map(device => ({
       name: device.id,

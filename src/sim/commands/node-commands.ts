@@ -6,13 +6,16 @@
 import type { Json } from '../../qmp/transport.ts';
 import { setBackingHeader } from '../graph/backing-header.ts';
 import {
+  addUser,
   asOpened,
   below,
+  carryBitmaps,
   childOf,
   patchNode,
   reaches,
   reap,
   refuseIfBlocked,
+  removeUser,
   setChild,
 } from '../graph/graph.ts';
 import { flushNode, imageOf, putImage } from '../graph/image-io.ts';
@@ -23,7 +26,7 @@ import { refuseBadJobId, startJob } from '../jobs/jobs.ts';
 import type { Arguments } from '../state/arguments.ts';
 import { type Context, lookupNode, nodeOf } from '../state/context.ts';
 import { Death, refuse } from '../state/refusal.ts';
-import type { BlockNode } from '../state/state.ts';
+import { ALL_PERMISSIONS, type BlockNode, RESIZE } from '../state/state.ts';
 
 export function blockdevAdd(ctx: Context, args: Arguments): Json {
   if (args['node-name'] === undefined) refuse("'node-name' must be specified for the root node");
@@ -108,6 +111,7 @@ function reopenNode(ctx: Context, node: BlockNode, options: Arguments): void {
   }
   const changes = { readOnly: options['read-only'] === true, unmap: isUnmap(options['discard']) };
   const mode = asOpened(ctx, node, changes.readOnly);
+  carryBitmaps(ctx, node, changes.readOnly);
   patchNode(ctx, node.name, {
     ...{ ...changes, ...mode },
     throttleGroup: typeof group === 'string' ? group : undefined,
@@ -146,6 +150,8 @@ function reopenChild(ctx: Context, node: BlockNode, role: 'file' | 'backing', va
 export function blockdevCreate(ctx: Context, args: Arguments): Json {
   const id = String(args['job-id']);
   const options = args['options'] as Arguments;
+  if (ctx.profile.schema.formats[String(options['driver'])] === '')
+    refuse('Driver does not support blockdev-create');
   refuseBadJobId(ctx, id);
   const text = (name: string): string | undefined =>
     typeof options[name] === 'string' ? options[name] : undefined;
@@ -162,6 +168,7 @@ export function blockdevCreate(ctx: Context, args: Arguments): Json {
         sizeBytes: Number(options['size']),
         backingFile: text('backing-file'),
         backingFormat: text('backing-fmt'),
+        given: options,
       },
     },
   });
@@ -175,10 +182,26 @@ export function blockResize(ctx: Context, args: Arguments): Json {
   const size = Number(args['size']);
   if (size < 0) refuse("Parameter 'size' expects a >0 size");
   if (node.blockedBy.length > 0) refuse(`Device '${device ?? '(null)'}' is in use`);
+  refuseResizer(ctx, node);
+  if (node.driver.startsWith('null-')) refuse('Image format driver does not support resize');
   const image = imageOf(ctx, node.name);
   const rounded = Math.ceil(size / 512) * 512;
   putImage(ctx, node.name, { ...image, sizeBytes: rounded, contents: slice(image.contents, 0, rounded) });
   return {};
+}
+
+/** It has a backend of its own for the moment. */
+function refuseResizer(ctx: Context, node: BlockNode): void {
+  const edge = {
+    kind: 'blk',
+    parent: 'resize',
+    role: 'root',
+    perm: RESIZE,
+    shared: ALL_PERMISSIONS,
+  } as const;
+  addUser(ctx, node.name, edge);
+  checkPermissions(ctx, [node.name]);
+  removeUser(ctx, node.name, 'blk', 'resize');
 }
 
 export function changeBackingFile(ctx: Context, args: Arguments): Json {

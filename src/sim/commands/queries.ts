@@ -2,10 +2,10 @@
 
 import type { Json } from '../../qmp/transport.ts';
 import { fileName } from '../graph/file-name.ts';
-import { below, skipImplicitFilters } from '../graph/graph.ts';
+import { below, childOf, skipImplicitFilters } from '../graph/graph.ts';
 import { imageOf, sizeOf } from '../graph/image-io.ts';
 import { covered } from '../host/contents.ts';
-import { fileLength, type Image } from '../host/host.ts';
+import { fileLength, type Image, type ImageLayout } from '../host/host.ts';
 import { type Context, nodeOf } from '../state/context.ts';
 import { type Came, since, withoutLaterMembers } from '../state/later-members.ts';
 import { Death } from '../state/refusal.ts';
@@ -134,6 +134,8 @@ function isToldAlike(a: Image, b: Image): boolean {
     a.sizeBytes === b.sizeBytes &&
     a.backing === b.backing &&
     a.backingFormat === b.backingFormat &&
+    a.layout === b.layout &&
+    a.bitmaps === b.bitmaps &&
     actualSize(a) === actualSize(b)
   );
 }
@@ -149,11 +151,13 @@ function composeImage(ctx: Context, node: BlockNode, image: Image, backing: Tell
   }
   telling['virtual-size'] = sizeOf(ctx, node);
   telling['filename'] = fileName(ctx, node);
-  if (clustered) telling['cluster-size'] = 65_536;
+  const clusterBytes = clusterBytesOf(image, node);
+  if (clusterBytes !== undefined || clustered) telling['cluster-size'] = clusterBytes ?? 65_536;
   telling['format'] = node.driver;
   telling['actual-size'] = actualSize(image);
+  if (node.driver === 'vmdk') telling['format-specific'] = vmdkSpecifics(ctx, node);
   if (ctx.profile.version.major >= 11) telling['limits'] = limits(ctx, node);
-  if (isQcow2) telling['format-specific'] = QCOW2_SPECIFICS;
+  if (isQcow2) telling['format-specific'] = qcow2Specifics(image);
   if (node.path !== undefined && ctx.profile.version.major >= 10) {
     telling['format-specific'] = FILE_SPECIFICS;
   }
@@ -161,12 +165,61 @@ function composeImage(ctx: Context, node: BlockNode, image: Image, backing: Tell
     telling['full-backing-filename'] = header;
     telling['backing-filename'] = header;
   }
-  telling['dirty-flag'] = false;
+  if (hasInfo(ctx, node)) telling['dirty-flag'] = false;
   return telling;
+}
+
+/** Of a format whose driver tells of its clusters. */
+function clusterBytesOf({ layout }: Image, { driver }: BlockNode): number | undefined {
+  return isPlainDriver(driver) || driver.startsWith('null-') ? undefined : layout?.clusterBytes;
+}
+
+/** bdrv_get_info(): a null node has nothing to tell. */
+function hasInfo(ctx: Context, node: BlockNode): boolean {
+  if (node.driver.startsWith('null-')) return false;
+  const child = node.driver === 'raw' || node.isFilter ? (below(node) ?? childOf(node, 'file')) : undefined;
+  return child === undefined || hasInfo(ctx, nodeOf(ctx.q, child));
 }
 
 function actualSize(image: Image): number {
   return image.format === 'raw' ? covered(image.contents) : fileLength(image) + 3_584;
+}
+
+function qcow2Specifics({ bitmaps = [], layout }: Image): Telling {
+  if (bitmaps.length === 0 && layout === undefined) return QCOW2_SPECIFICS;
+  const data = layout === undefined ? QCOW2_SPECIFICS.data : qcow2Data(layout);
+  if (bitmaps.length === 0) return { type: 'qcow2', data };
+  const told = bitmaps.map(({ name, granularity, inUse, recording }) => ({
+    flags: [...(inUse ? ['in-use'] : []), ...(recording ? ['auto'] : [])],
+    name,
+    granularity,
+  }));
+  return { type: 'qcow2', data: { ...data, bitmaps: told } };
+}
+
+function qcow2Data(layout: ImageLayout): Telling {
+  const {
+    isOld,
+    compressionType = 'zlib',
+    refcountBits = 16,
+    lazyRefcounts = false,
+    extendedL2 = false,
+  } = layout;
+  const common = { 'compression-type': compressionType, 'refcount-bits': refcountBits };
+  if (isOld === true) return { compat: '0.10', ...common };
+  const { corrupt } = QCOW2_SPECIFICS.data;
+  return { compat: '1.1', ...common, 'lazy-refcounts': lazyRefcounts, corrupt, 'extended-l2': extendedL2 };
+}
+
+function vmdkSpecifics(ctx: Context, node: BlockNode): Telling {
+  const extent = {
+    'cluster-size': 65_536,
+    filename: fileName(ctx, node),
+    format: '',
+    'virtual-size': sizeOf(ctx, node),
+  };
+  const data = { cid: 1, 'create-type': 'monolithicSparse', extents: [extent], 'parent-cid': 4_294_967_295 };
+  return { type: 'vmdk', data };
 }
 
 const FILE_SPECIFICS = { type: 'file', data: {} };
@@ -185,12 +238,15 @@ const QCOW2_SPECIFICS = {
 
 /** 11.1 says what requests a node takes; all that it can, a filter takes over from below. */
 function limits(ctx: Context, node: BlockNode): Json {
-  const clustered = !isPlain(belowFilters(ctx, node));
+  const under = belowFilters(ctx, node);
+  const clustered = under.driver === 'qcow2';
+  const { clusterBytes = 65_536, extendedL2 = false } = imageOf(ctx, under.name).layout ?? {};
+  const written = extendedL2 ? clusterBytes / 32 : clusterBytes;
   return {
-    ...(node.driver === 'qcow2' ? { 'write-zeroes-alignment': 65_536 } : {}),
+    ...(node.driver === 'qcow2' ? { 'write-zeroes-alignment': written } : {}),
     'request-alignment': 1,
-    'min-mem-alignment': 1,
-    ...(clustered && node.driver !== 'mirror_top' ? { 'discard-alignment': 65_536 } : {}),
+    'min-mem-alignment': hasInfo(ctx, node) ? 1 : 512,
+    ...(clustered && node.driver !== 'mirror_top' ? { 'discard-alignment': clusterBytes } : {}),
     'opt-mem-alignment': 4_096,
     'max-iov': 1_024,
   };
@@ -219,5 +275,9 @@ function belowFilters(ctx: Context, node: BlockNode): BlockNode {
 
 /** Has no clusters. */
 function isPlain(node: BlockNode): boolean {
-  return node.driver === 'file' || node.driver === 'host_device' || node.driver === 'raw';
+  return isPlainDriver(node.driver);
+}
+
+function isPlainDriver(driver: string): boolean {
+  return driver === 'file' || driver === 'host_device' || driver === 'raw';
 }

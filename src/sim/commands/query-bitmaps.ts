@@ -3,7 +3,7 @@
 import type { Json } from '../../qmp/transport.ts';
 import { skipImplicitFilters } from '../graph/graph.ts';
 import { sizeOf } from '../graph/image-io.ts';
-import { covered, granules } from '../host/contents.ts';
+import { covered, type Extents, granules } from '../host/contents.ts';
 import type { Context } from '../state/context.ts';
 import { since } from '../state/later-members.ts';
 import type { BlockNode } from '../state/state.ts';
@@ -37,7 +37,14 @@ function ofFilter(ctx: Context, node: BlockNode): readonly (readonly [number, Js
   if (node.driver !== 'copy-before-write') return [];
   const written = covered(ctx.tracks.get(node.job ?? '')?.written ?? []);
   const fields = { recording: false, persistent: false, busy: false, granularity: 65_536 };
-  return [sizeOf(ctx, node), written].map(count => [Number.POSITIVE_INFINITY, { ...fields, count }] as const);
+  return [counted([0, sizeOf(ctx, node), 1], 65_536), written].map(
+    count => [Number.POSITIVE_INFINITY, { ...fields, count }] as const,
+  );
+}
+
+/** Whole granules, also where the disk ends within the last one. */
+function counted(recorded: Extents, granularity: number): number {
+  return covered(granules(recorded, granularity, Number.MAX_SAFE_INTEGER));
 }
 
 export function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
@@ -46,15 +53,15 @@ export function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
     ctx.profile.version.major < 6 ? { status: active ? 'active' : 'disabled' } : {};
   const frozen: { readonly status?: string } = ctx.profile.version.major < 6 ? { status: 'frozen' } : {};
   const named = node.bitmaps.map(
-    ({ serial, name, heldBy, successorOf: _, ...bitmap }) =>
+    ({ serial, name, heldBy, successorOf: _, leaving, ...bitmap }) =>
       [
         serial,
         {
           ...(name === '' ? {} : { name }),
           ...bitmap,
-          busy: heldBy !== undefined,
+          busy: heldBy !== undefined || leaving === true,
           ...(heldBy === undefined ? status(bitmap.recording) : frozen),
-          count: covered(ctx.recorded.get(serial) ?? []),
+          count: counted(ctx.recorded.get(serial) ?? [], bitmap.granularity),
         },
       ] as const,
   );
@@ -63,7 +70,7 @@ export function describeBitmaps(ctx: Context, node: BlockNode): Json[] {
     const work = job?.work;
     const granularity = work?.kind === 'mirror' ? work.granularity : 65_536;
     const dirty = ctx.tracks.get(id)?.dirty ?? [];
-    const count = covered(granules(dirty, granularity, sizeOf(ctx, node)));
+    const count = counted(granules(dirty, granularity, sizeOf(ctx, node)), granularity);
     const recording = work?.kind === 'mirror' && !work.writeBlocking && !ctx.profile.mirrorFilterTracks;
     const active = work?.kind !== 'backup';
     const fields = { recording, persistent: false, busy: false, ...status(active), granularity, count };

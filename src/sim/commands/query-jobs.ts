@@ -32,7 +32,7 @@ export function queryBlockJobs(ctx: Context): Json {
         busy: false,
         ...progress(ctx, job),
         status: job.status,
-        paused: job.userPaused || job.status === 'pending',
+        paused: job.userPaused || (job.status === 'pending' && job.work.kind === 'mirror'),
         speed: job.speed,
         ready: job.status === 'ready' || job.status === 'standby',
         type: job.type,

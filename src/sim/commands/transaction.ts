@@ -35,7 +35,7 @@ export function transaction(ctx: Context, args: Arguments): Json | Refusal {
   const group = isGrouped ? `group${ctx.q.serial++}` : undefined;
   const refuseGrouped = ({ type }: { readonly type: string }): void => {
     const word = isModern ? 'transaction' : 'Transaction';
-    if (isGrouped && type !== BACKUP)
+    if (isGrouped && type !== BACKUP && (isModern || type !== 'abort'))
       refuse(`Action '${type}' does not support ${word} property completion-mode = grouped`);
   };
   if (isModern) actions.forEach(refuseGrouped);

@@ -2,6 +2,7 @@
 import { type Context, nodeOf } from '../state/context.ts';
 import { BACKUP_FILTERS, type BlockNode } from '../state/state.ts';
 import { childOf } from './graph.ts';
+import { inHashOrder } from './hash-order.ts';
 import { imageOf, pathOf } from './image-io.ts';
 
 /** QEMU's bdrv_refresh_filename(): the file's name where that says all, else the options as JSON. */
@@ -20,12 +21,15 @@ function naming(ctx: Context, node: BlockNode): Naming {
   if (path !== undefined) {
     return { exact: path, json: () => `{"driver": "file", "filename": ${JSON.stringify(path)}}` };
   }
-  const child = (role: 'file' | 'backing') => {
+  const child = (role: 'file' | 'backing' | 'target') => {
     const found = childOf(node, role);
     return found === undefined ? undefined : naming(ctx, nodeOf(ctx.q, found));
   };
   const options = () => (child('file') ?? child('backing'))?.json() ?? 'null';
-  const whole = () => `{"driver": "${driver}", "file": ${options()}}`;
+  const target = driver === 'copy-before-write' ? child('target') : undefined;
+  const more = () => (target === undefined ? '' : `, "target": ${target.json()}`);
+  if (driver === 'null-co' || driver === 'null-aio') return ofOptions(node, `${driver}://`);
+  const whole = () => `{"driver": "${driver}", "file": ${options()}${more()}}`;
   if (driver === 'mirror_top' || driver === 'commit_top' || BACKUP_FILTERS.has(driver) || node.implicit) {
     const shown = child('file') ?? child('backing');
     return { exact: shown === undefined ? '' : spoken(shown), json: node.implicit ? options : whole };
@@ -46,6 +50,15 @@ function naming(ctx: Context, node: BlockNode): Naming {
   if (isAsInHeader) return { exact: pathOf(ctx.q, name), json: whole };
   const json = () => `{"backing": ${backing?.json() ?? 'null'}, "driver": "qcow2", "file": ${options()}}`;
   return { exact: undefined, json };
+}
+
+/** A node that is nothing but its options. */
+function ofOptions({ driver, given }: BlockNode, exact: string): Naming {
+  const json = () =>
+    JSON.stringify(inHashOrder({ ...given, driver }))
+      .replace(/":/g, '": ')
+      .replace(/,"/g, ', "');
+  return { exact: Object.keys(given).length === 0 ? exact : undefined, json };
 }
 
 /** QEMU has 4096 bytes for a name, the closing NUL among them, and puts dots where it had no room for all. */

@@ -13,6 +13,7 @@ import {
   type Edge,
   type ParentKind,
 } from '../state/state.ts';
+import { claimBitmaps, storeBitmaps } from './stored-bitmaps.ts';
 
 type NodeChanges = Parameters<BlockNode['with']>[0];
 
@@ -26,9 +27,17 @@ export function patchNode(ctx: Context, name: string, changes: NodeChanges): Blo
 export function setReadOnly(ctx: Context, name: string, readOnly: boolean): void {
   const node = ctx.q.nodes.get(name);
   if (node === undefined) return;
+  carryBitmaps(ctx, node, readOnly);
   ctx.q.edit('nodes').set(name, node.with(asOpened(ctx, node, readOnly)));
   const file = childOf(node, 'file');
   if (file !== undefined && ctx.q.nodes.get(file)?.inherits === true) setReadOnly(ctx, file, readOnly);
+}
+
+/** What is written no more has its bitmaps in the image; what is written again has them in use. */
+export function carryBitmaps(ctx: Context, node: BlockNode, isToBeReadOnly: boolean): void {
+  if (node.driver !== 'qcow2' || node.readOnly === isToBeReadOnly) return;
+  if (isToBeReadOnly) storeBitmaps(ctx, node);
+  else ctx.onSuccess(() => claimBitmaps(ctx, node));
 }
 
 /** raw_reconfigure_getfd(), block/file-posix.c: with another access mode a file is opened anew, by its name. */
@@ -93,6 +102,7 @@ export function removeUser(
 export function reap(ctx: Context, name: string): void {
   const node = ctx.q.nodes.get(name);
   if (node === undefined || node.monitorOwned || node.parents.length > 0) return;
+  storeBitmaps(ctx, node);
   if (node.opened !== undefined) ctx.host.flushFile(node.opened);
   ctx.q.edit('nodes').delete(name);
   for (const link of node.children) removeUser(ctx, link.child, 'node', name, link.role);

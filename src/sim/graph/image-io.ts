@@ -2,7 +2,17 @@
  * Reading and writing through the graph: what a guest sees at a node, and where its writes land. Does not decide who may.
  */
 
-import { copyRange, covered, EMPTY, type Extents, granules, minus, over } from '../host/contents.ts';
+import {
+  copyRange,
+  covered,
+  EMPTY,
+  type Extents,
+  granules,
+  minus,
+  over,
+  patternValue,
+  put,
+} from '../host/contents.ts';
 import { BLANK, fileLength, type Host, type Image } from '../host/host.ts';
 import { type Context, nodeOf, type Track } from '../state/context.ts';
 import { BACKUP_FILTERS, type BlockNode, type Qemu } from '../state/state.ts';
@@ -68,6 +78,9 @@ export function sizeOf(plane: DataPlane, node: BlockNode): number {
     const under = child === undefined ? undefined : plane.q.nodes.get(child);
     return under === undefined ? 0 : sizeOf(plane, under);
   }
+  const file = node.driver === 'raw' ? childOf(node, 'file') : undefined;
+  const under = file === undefined ? undefined : plane.q.nodes.get(file);
+  if (under !== undefined) return sizeOf(plane, under);
   const image = imageOf(plane, node.name);
   if (!SHOWS_FILE.has(node.driver)) return image.sizeBytes;
   // QEMU counts in sectors.
@@ -92,9 +105,25 @@ export function readNode(plane: DataPlane, name: string): Extents {
     const child = below(node);
     return child === undefined ? EMPTY : readNode(plane, child);
   }
+  if (node.driver.startsWith('null-')) return node.given['read-zeroes'] === true ? EMPTY : garbage(node);
   const own = imageOf(plane, name).contents;
   const backing = childOf(node, 'backing');
   return backing === undefined ? own : over(readNode(plane, backing), own);
+}
+
+/** What takes room in the image at a node, in whole clusters; of a raw one all. */
+export function allocatedIn(ctx: Context, name: string): Extents {
+  const node = nodeOf(ctx.q, name);
+  const child = node.isFilter ? below(node) : undefined;
+  if (child !== undefined) return allocatedIn(ctx, child);
+  const size = sizeOf(ctx, node);
+  if (SHOWS_FILE.has(node.driver)) return [0, size, 1];
+  return granules(imageOf(ctx, name).contents, BACKUP_CLUSTER_BYTES, size);
+}
+
+/** A null node fills nothing in: a reader finds what its buffer held, that of qemu-io 0xab. */
+function garbage({ sizeAtOpen = 0 }: BlockNode): Extents {
+  return put(EMPTY, 0, sizeAtOpen, patternValue(0xab));
 }
 
 /** What is allocated in the images from `top` down to, and without, `base`. */
@@ -121,6 +150,7 @@ export function writeNode(plane: DataPlane, name: string, written: Extents): voi
       next = below(node);
       continue;
     }
+    if (node.driver === 'raw') recordBelow(plane, node, written);
     const image = imageIn(plane, next);
     if (image !== undefined) putImage(plane, next, { ...image, contents: over(image.contents, written) });
     return;
@@ -134,6 +164,13 @@ function record(plane: DataPlane, node: BlockNode, written: Extents): void {
     const before = plane.recorded.get(serial) ?? EMPTY;
     plane.recorded.set(serial, over(before, granules(written, granularity, sizeOf(plane, node))));
   }
+}
+
+/** What is written to a raw image is written to its file as it is. */
+function recordBelow(plane: DataPlane, node: BlockNode, written: Extents): void {
+  const name = childOf(node, 'file');
+  const file = name === undefined ? undefined : plane.q.nodes.get(name);
+  if (file !== undefined && file.bitmaps.length > 0) record(plane, file, written);
 }
 
 /** What is there goes to a backup's target before it is written over, where it has not been copied yet. */
@@ -170,10 +207,11 @@ function markDirty(plane: DataPlane, jobId: string, written: Extents, size: numb
 /** Copies ranges from one node, as read through its chain, into another node's own image. */
 export function copyRanges(plane: DataPlane, from: string, to: string, ranges: Extents): void {
   const image = imageIn(plane, to);
-  if (image === undefined || ranges.length === 0) return;
+  if (ranges.length === 0) return;
   const node = plane.q.nodes.get(to);
   // What is drawn up into an image changes nothing of what it shows.
   if (node !== undefined && from !== to) record(plane, node, ranges);
+  if (image === undefined) return;
   const source = readNode(plane, from);
   let contents = image.contents;
   for (let i = 0; i < ranges.length; i += 3) {

@@ -56,10 +56,10 @@ export function createFile(ctx: Context, path: string, sizeBytes: number): void 
 }
 
 export function asFormat(name: string): ImageFormat | undefined {
-  return name === 'raw' || name === 'qcow2' || name === 'qed' || name === 'vmdk' || name === 'vdi'
-    ? name
-    : undefined;
+  return FORMATS.find(format => format === name);
 }
+
+const FORMATS: readonly ImageFormat[] = ['raw', 'qcow2', 'qed', 'vmdk', 'vdi', 'vhdx'];
 
 function takeSpace(ctx: Context, bytes: number): void {
   if (ctx.host.freeBytes < bytes) refuse('Could not write qcow2 header: No space left on device');

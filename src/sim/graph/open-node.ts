@@ -8,15 +8,18 @@ import type { Json } from '../../qmp/transport.ts';
 import { fileLength } from '../host/host.ts';
 import type { Arguments } from '../state/arguments.ts';
 import { type Context, lookupNode } from '../state/context.ts';
-import { refuse } from '../state/refusal.ts';
+import { Death, refuse } from '../state/refusal.ts';
 import { BlockNode, type ChildLink, type NewNode } from '../state/state.ts';
 import { addUser, automaticName, nodeEdge, patchNode } from './graph.ts';
 import { imageOf, sizeOf } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
+import { loadBitmaps } from './stored-bitmaps.ts';
 
 /** Drivers that understand a header with a backing file in it. */
 export const BACKING_DRIVERS = new Set(['qcow2', 'qed', 'vmdk']);
-const FORMAT_DRIVERS = new Set(['raw', 'qcow2', 'qed', 'vmdk', 'vdi']);
+const FORMAT_DRIVERS = new Set(['raw', 'qcow2', 'qed', 'vmdk', 'vdi', 'vhdx']);
+const NULL_DRIVERS = new Set(['null-co', 'null-aio']);
+const NULL_BYTES = 1_073_741_824;
 
 interface Place {
   readonly monitorOwned?: boolean;
@@ -51,6 +54,11 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   if (driver === 'file' || driver === 'host_device') {
     return openFile(ctx, options, { name: nodeName(ctx, options['node-name']), driver, ...flags });
   }
+  if (NULL_DRIVERS.has(driver))
+    return openNull(ctx, options, { name: nodeName(ctx, options['node-name']), driver, ...flags });
+  for (const name of driver === 'raw' ? ['size', 'offset'] : []) {
+    if (Number(options[name]) < 0) refuse(ctx.profile.texts.negative(name, Number(options[name])));
+  }
   const file = openChild(ctx, options['file'], { readOnly, sharesAll, unmap, inherits: true });
   const name = nodeName(ctx, options['node-name']);
   const fields = { name, driver, ...flags };
@@ -59,30 +67,43 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
     refuse(`Throttle group '${group}' does not exist`);
   }
   const under = ctx.q.nodes.get(file);
-  if (under?.path !== undefined) refuseWrongFormat(ctx, driver, under.name);
+  if (under?.path !== undefined || (under !== undefined && NULL_DRIVERS.has(under.driver)))
+    refuseWrongFormat(ctx, driver, under.name);
   const throttleGroup = typeof group === 'string' ? group : undefined;
-  const node = add(ctx, { ...fields, throttleGroup });
+  const { bottom } = options;
+  if (typeof bottom === 'string' && !ctx.q.nodes.has(bottom)) refuse(`Bottom node '${bottom}' not found`);
+  const isPart = driver === 'raw' && (options['size'] !== undefined || options['offset'] !== undefined);
+  const node = add(ctx, { ...fields, throttleGroup, ...(isPart ? { sizeAtOpen: 0 } : {}) });
+  const children: ChildLink[] = [{ role: 'file', child: file }];
+  addUser(ctx, file, nodeEdge(name, 'file'));
+  // Each child is checked as it comes; what there is below is opened after the file.
+  if (isPart || typeof options['backing'] === 'string') checkPermissions(ctx, [file]);
   const backing = BACKING_DRIVERS.has(driver)
     ? openBacking(ctx, options['backing'], file, { unmap, sharesAll })
     : undefined;
-  const children: ChildLink[] = [{ role: 'file', child: file }];
-  if (backing !== undefined) children.push({ role: 'backing', child: backing });
-  for (const link of children) addUser(ctx, link.child, nodeEdge(name, link.role));
+  if (backing !== undefined) {
+    children.push({ role: 'backing', child: backing });
+    addUser(ctx, backing, nodeEdge(name, 'backing'));
+  }
   const keepsSize = ctx.profile.throttleKeepsSize && throttleGroup !== undefined && under !== undefined;
   const sizeAtOpen =
     driver === 'raw' ? rawSize(ctx, options, under) : keepsSize ? sizeOf(ctx, under) : undefined;
-  return patchNode(ctx, node.name, { children, sizeAtOpen });
+  const opened = patchNode(ctx, node.name, { children, sizeAtOpen });
+  if (driver !== 'qcow2') return opened;
+  const bitmaps = loadBitmaps(ctx, opened, readOnly);
+  return bitmaps.length === 0 ? opened : patchNode(ctx, node.name, { bitmaps });
 }
 
 /** raw_apply_options() (block/raw-format.c): a raw node may show no more than the beginning of its file. */
 function rawSize(ctx: Context, options: Arguments, under: BlockNode | undefined): number | undefined {
-  const { size } = options;
-  if (size === undefined || under === undefined) return undefined;
-  const bytes = Number(size);
+  const { size, offset = 0 } = options;
+  if ((size === undefined && offset === 0) || under === undefined) return undefined;
+  const from = Number(offset);
   const real = sizeOf(ctx, under);
-  if (bytes > real) {
+  const bytes = size === undefined ? real - from : Number(size);
+  if (from + bytes > real) {
     refuse(
-      `The sum of offset (0) and size (${bytes}) has to be smaller or equal to the  actual size of the containing file (${real})`,
+      `The sum of offset (${from}) and size (${bytes}) has to be smaller or equal to the  actual size of the containing file (${real})`,
     );
   }
   if (bytes % SECTOR_BYTES !== 0) refuse('Specified size is not multiple of 512');
@@ -99,8 +120,23 @@ function add(ctx: Context, fields: NewFields): BlockNode {
   return node;
 }
 
+/** A disk that holds nothing (block/null.c). */
+function openNull(ctx: Context, options: Arguments, fields: NewFields): BlockNode {
+  const { size = NULL_BYTES, 'latency-ns': latency = 0 } = options;
+  if (Number(latency) < 0) refuse('latency-ns is invalid');
+  if (Number(size) < 0) throw new Death('SIGABRT', `a ${fields.driver} node of less than nothing`);
+  const sizeAtOpen = Math.ceil(Number(size) / SECTOR_BYTES) * SECTOR_BYTES;
+  const given = Object.entries(options).filter(([name]) => NULL_OPTIONS.has(name));
+  return add(ctx, { ...fields, sizeAtOpen, given: Object.fromEntries(given) });
+}
+
+/** Its name says of them what data there are. */
+const NULL_OPTIONS: ReadonlySet<string> = new Set(['size', 'read-zeroes']);
+
 function openFile(ctx: Context, options: Arguments, fields: NewFields): BlockNode {
   const path = String(options['filename']);
+  if (path === '') refuse("The 'file' block driver requires a file name");
+  if (ctx.host.directories.has(path)) refuse(`Could not open '${path}': Is a directory`);
   const file = ctx.host.files.get(path);
   if (file === undefined) refuse(`Could not open '${path}': No such file or directory`);
   return add(ctx, { ...fields, path, opened: file.birth });
@@ -139,6 +175,8 @@ export function fileOptions(path: string, format: string): Arguments {
 function refuseWrongFormat(ctx: Context, driver: string, file: string): void {
   const image = imageOf(ctx, file);
   if (!FORMAT_DRIVERS.has(driver) || driver === 'raw') return;
+  if (driver === 'vmdk' && image.format === driver && image.sizeBytes === 0)
+    refuse("Unsupported image type 'monolithicSparse'");
   if (image.format !== driver) {
     refuse(
       fileLength(image) === 0 && driver !== 'qcow2'

@@ -67,8 +67,10 @@ function childNeeds(parent: BlockNode, role: string, { perm, shared }: Needs): N
     case 'copy-before-write':
     case 'backup-top':
       return role === 'target' ? TARGET_OF_BACKUP : belowBackup(parent, { perm, shared });
-    case 'throttle':
     case 'raw':
+      // One that shows a part of its file relies on how long that is.
+      return { perm, shared: parent.sizeAtOpen === undefined ? shared : shared & ~RESIZE };
+    case 'throttle':
       return { perm, shared };
   }
   if (role === 'backing') {

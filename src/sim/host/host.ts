@@ -7,7 +7,7 @@
 import { EMPTY, type Extents, granuleBytesWithData } from './contents.ts';
 import type { Chance } from './random.ts';
 
-export type ImageFormat = 'raw' | 'qcow2' | 'qed' | 'vmdk' | 'vdi';
+export type ImageFormat = 'raw' | 'qcow2' | 'qed' | 'vmdk' | 'vdi' | 'vhdx';
 
 /** What is in a file: for a raw file only size and contents mean anything. */
 export interface Image {
@@ -16,8 +16,33 @@ export interface Image {
   readonly backing: string | undefined;
   readonly backingFormat: ImageFormat | undefined;
   readonly contents: Extents;
+  /** How it is laid out, where it is not as usual. */
+  readonly layout?: ImageLayout;
+  /** Dirty bitmaps that a qcow2 image keeps. */
+  readonly bitmaps?: readonly StoredBitmap[];
   /** What a program that is not QEMU wrote into a file that holds nothing else. */
   readonly claim?: string;
+}
+
+/** What a format's own header says beside the size. */
+export interface ImageLayout {
+  readonly clusterBytes: number;
+  /** Of qcow2: version 2, and what only version 3 has. */
+  readonly isOld?: boolean;
+  readonly lazyRefcounts?: boolean;
+  readonly refcountBits?: number;
+  readonly extendedL2?: boolean;
+  readonly compressionType?: string;
+}
+
+/** A dirty bitmap in an image. */
+export interface StoredBitmap {
+  readonly name: string;
+  readonly granularity: number;
+  readonly recording: boolean;
+  /** A process has it, or had it when it died: what is here is not what was written since. */
+  readonly inUse: boolean;
+  readonly recorded: Extents;
 }
 
 /** A file as the host knows it, whatever names it has; a process that has it open keeps it without any. */

@@ -89,7 +89,7 @@ export function blockCommit(ctx: Context, args: Arguments): Json {
 function rootForCommit(ctx: Context, device: string): BlockNode {
   const known =
     ctx.q.nodes.get(device) !== undefined ||
-    [...ctx.q.backends.values()].some(backend => backend.name === device);
+    (device !== '' && [...ctx.q.backends.values()].some(backend => backend.name === device));
   if (!known) refuse(`Device '${device}' not found`, 'DeviceNotFound');
   const node = lookupNode(ctx, device, device);
   refuseUnlessRoot(node);

@@ -1,14 +1,17 @@
 /** The job behind blockdev-create: makes a file, or writes a format's header into one (block/create.c, qcow2.c). */
 
-import { addUser, removeUser } from '../graph/graph.ts';
+import { addUser, reap, removeUser } from '../graph/graph.ts';
 import { flushNode, openedBelow, putImage } from '../graph/image-io.ts';
 import { asFormat, createFile } from '../graph/images.ts';
+import { openNode } from '../graph/open-node.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import { EMPTY } from '../host/contents.ts';
+import type { Arguments } from '../state/arguments.ts';
 import { type Context, lookupNode } from '../state/context.ts';
 import type { CreateOptions } from '../state/job.ts';
 import { Refusal, refuse } from '../state/refusal.ts';
 import { ALL_PERMISSIONS, RESIZE, WRITE } from '../state/state.ts';
+import { isLongName, layoutOf, refuseFile, refuseLongName } from './image-layouts.ts';
 import { type JobDriver, registerDriver, workDone, workFailed } from './jobs.ts';
 
 const create: JobDriver = {
@@ -35,31 +38,39 @@ const create: JobDriver = {
 
 registerDriver('create', create);
 
-const SECTOR_BYTES = 512;
+const FILE_BYTES_END = 2 ** 63;
 
 function createNow(ctx: Context, options: CreateOptions): void {
   if (options.driver === 'file') {
-    createFile(ctx, options.filename ?? '', Math.max(0, options.sizeBytes));
-    if (options.sizeBytes < 0) refuse('Could not resize file: Invalid argument');
+    refuseFile(options.given, ctx.host.directories);
+    const isTooLarge = options.sizeBytes >= FILE_BYTES_END;
+    createFile(ctx, options.filename ?? '', isTooLarge ? 0 : Math.max(0, options.sizeBytes));
+    if (options.given['preallocation'] === 'metadata') refuse('Unsupported preallocation mode: metadata');
+    if (isTooLarge || options.sizeBytes < 0) refuse('Could not resize file: Invalid argument');
     return;
   }
   const format = asFormat(options.driver);
   if (format === undefined) refuse(`Driver '${options.driver}' does not support image creation`);
-  const name = options.file ?? '';
+  const { file } = options.given;
+  const inline = typeof file === 'object' ? openNode(ctx, file as Arguments).name : undefined;
+  const name = inline ?? options.file ?? '';
   const node = lookupNode(ctx, name, name);
-  if (format === 'qcow2' && options.sizeBytes % SECTOR_BYTES !== 0)
-    refuse(`Image size must be a multiple of ${SECTOR_BYTES} bytes`);
+  const dataFile = options.given['data-file'];
+  if (typeof dataFile === 'string') lookupNode(ctx, dataFile, dataFile);
+  const made = layoutOf(format, options.sizeBytes, options.given);
   takeExclusively(ctx, node.name);
   if (openedBelow(ctx.q, node.name) === undefined) refuse(`Node '${name}' has no file`);
   if (ctx.host.freeBytes < 262_144) refuse('Could not write qcow2 header: No space left on device');
   putImage(ctx, node.name, {
     format,
-    sizeBytes: options.sizeBytes,
-    backing: options.backingFile,
+    ...made,
+    backing: isLongName(options.given) ? undefined : options.backingFile,
     backingFormat: options.backingFormat === undefined ? undefined : asFormat(options.backingFormat),
     contents: EMPTY,
   });
+  refuseLongName(options.given);
   flushNode(ctx, node.name);
+  if (inline !== undefined) reap(ctx, inline);
 }
 
 /** The image is written with nothing else writing it: a user that comes and goes within this step. */

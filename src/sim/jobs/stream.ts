@@ -52,8 +52,11 @@ import { backingBelow } from './mirror.ts';
 const GRANULARITY_BYTES = 65_536;
 const STEPS = 4;
 export function blockStream(ctx: Context, args: Arguments): Json {
+  const isModern = ctx.profile.version.major >= 6;
+  if (isModern) refuseTwoBases(args);
   const device = String(args['device']);
   const node = lookupNode(ctx, device, device);
+  if (!isModern) refuseTwoBases(args);
   const base = baseNode(ctx, args, node);
   for (const one of chain(ctx, node.name)) {
     if (one.name === base?.name) break;
@@ -75,9 +78,12 @@ export function blockStream(ctx: Context, args: Arguments): Json {
   return {};
 }
 
-function baseNode(ctx: Context, args: Arguments, node: BlockNode): BlockNode | undefined {
+function refuseTwoBases(args: Arguments): void {
   const given = ['base', 'base-node', 'bottom'].filter(name => args[name] !== undefined);
   if (given.length > 1) refuse(`'${given[0]}' and '${given[1]}' cannot be specified at the same time`);
+}
+
+function baseNode(ctx: Context, args: Arguments, node: BlockNode): BlockNode | undefined {
   const under = chain(ctx, node.name).slice(1);
   if (typeof args['base'] === 'string') {
     const file = args['base'];

@@ -15,6 +15,7 @@ const ASKS_GUEST: ReadonlySet<string> = new Set(['virtio-blk-pci', 'nvme']);
 
 export function deviceDel(ctx: Context, args: Arguments): Json {
   const id = String(args['id']);
+  if (id === '') refuseEmpty(ctx);
   const device = ctx.q.devices.get(id) ?? refuse(`Device '${id}' not found`, 'DeviceNotFound');
   if (device.type === 'ide-hd') refuse("Bus 'ide.0' does not support hotplugging");
   if (ASKS_GUEST.has(device.type)) ctx.later(GIVEN_AWAY_MS, { unplugged: id });
@@ -22,8 +23,17 @@ export function deviceDel(ctx: Context, args: Arguments): Json {
   return {};
 }
 
+/** The whole of `/machine/peripheral` is named. */
+function refuseEmpty({ profile }: Context): never {
+  if (profile.version.major < 6) return refuse("Device '' not found", 'DeviceNotFound');
+  return refuse(profile.version.major < 10 ? ' is not a hotpluggable device' : ' is not a device');
+}
+
 /** Only a medium that can be taken out is: none of the guest's disks has one. */
 export function eject(ctx: Context, args: Arguments): Json {
+  if ((args['id'] === undefined) === (args['device'] === undefined))
+    refuse("Need exactly one of 'device' and 'id'");
+  if (args['id'] === '') refuseEmpty(ctx);
   const id = String(args['id'] ?? args['device']);
   const device = ctx.q.devices.get(id) ?? refuse(`Device '${id}' not found`, 'DeviceNotFound');
   return refuse(`Device '${device.id}' is not removable`);

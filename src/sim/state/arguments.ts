@@ -14,29 +14,6 @@ interface Member {
   readonly optional: boolean;
 }
 
-/** Members of blockdev-add and -reopen per driver, after those that all drivers have. */
-const DRIVER_MEMBERS: Readonly<Record<string, string>> = {
-  file: 'filename:str pr-manager?:str locking?:str aio?:str aio-max-batch?:int drop-cache?:bool',
-  raw: 'file:ref offset?:int size?:int',
-  qcow2:
-    'file:ref backing?:refOrNull lazy-refcounts?:bool pass-discard-request?:bool pass-discard-snapshot?:bool pass-discard-other?:bool overlap-check?:any cache-size?:int l2-cache-size?:int refcount-cache-size?:int cache-clean-interval?:int',
-  qed: 'file:ref backing?:refOrNull',
-  vmdk: 'file:ref backing?:refOrNull',
-  vdi: 'file:ref',
-  throttle: 'throttle-group:str file:ref',
-  'copy-on-read': 'file:ref bottom?:str',
-};
-
-/** Members of blockdev-create per driver. */
-const CREATE_MEMBERS: Readonly<Record<string, string>> = {
-  file: 'filename:str size:size preallocation?:str nocow?:bool extent-size-hint?:int',
-  qcow2:
-    'file:ref data-file?:ref data-file-raw?:bool extended-l2?:bool size:size version?:str backing-file?:str backing-fmt?:BlockdevDriver cluster-size?:int preallocation?:str lazy-refcounts?:bool refcount-bits?:int compression-type?:str',
-  qed: 'file:ref size:size backing-file?:str backing-fmt?:BlockdevDriver cluster-size?:int table-size?:int',
-  vmdk: 'file:ref size:size backing-file?:str',
-  vdi: 'file:ref size:size',
-};
-
 const EXPORT_MEMBERS: Readonly<Record<string, string>> = {
   nbd: 'name?:str description?:str bitmaps?:any allocation-depth?:bool',
 };
@@ -44,6 +21,8 @@ const EXPORT_MEMBERS: Readonly<Record<string, string>> = {
 /** Structures that commands take whole. */
 const STRUCTURES: Readonly<Record<string, string>> = {
   TransactionProperties: 'completion-mode?:ActionCompletionMode',
+  BlockdevCacheOptions: 'direct?:bool no-flush?:bool',
+  BackupPerf: 'use-copy-range?:bool max-workers?:int max-chunk?:int min-cluster-size?:size',
 };
 
 const parsed = new Map<string, readonly Member[]>();
@@ -128,10 +107,7 @@ export function createChecker(schema: SchemaTable, texts: Texts): Checker {
     switch (type) {
       case 'int':
       case 'size':
-        if (!isInteger(value, type === 'int' ? INT64_END : UINT64_END))
-          refuse(`Invalid parameter type for '${path}', expected: integer`);
-        if (UINT32.has(name) && (value < 0 || value >= UINT32_END))
-          refuse(`Parameter '${path}' expects uint32_t`);
+        checkInteger(type, value, path, UINT32.has(name));
         return;
       case 'bool':
         if (typeof value !== 'boolean') refuse(`Invalid parameter type for '${path}', expected: boolean`);
@@ -149,19 +125,25 @@ export function createChecker(schema: SchemaTable, texts: Texts): Checker {
         checkDriver(value, path);
         return;
       case 'BlockdevCreateOptions':
-        checkUnion('driver:BlockdevDriver', 'driver', CREATE_MEMBERS, asObject(value, path), `${path}.`);
+        checkUnion('driver:BlockdevDriver', 'driver', schema.formats, asObject(value, path), `${path}.`);
+        return;
+      case 'BlockDirtyBitmapOrStr':
+        if (typeof value === 'string') return;
+        // QAPI has no name for a member of a list.
+        if (!isObject(value)) refuse(`Invalid parameter type for 'null', expected: ${texts.bitmapOrName}`);
+        checkStructure([BITMAP], value, `${path}.`);
         return;
       case 'TransactionAction':
         checkAction(asObject(value, path), `${path}.`);
         return;
     }
-    const structure = STRUCTURES[type];
+    const structure = STRUCTURES[type] ?? schema.structures[type];
     if (structure !== undefined) checkStructure([members(structure)], asObject(value, path), `${path}.`);
   }
 
   function checkDriver(value: Json, path: string): void {
     const base = schema.commands['blockdev-add'] ?? 'driver:BlockdevDriver';
-    checkUnion(base, 'driver', DRIVER_MEMBERS, asObject(value, path), `${path}.`);
+    checkUnion(base, 'driver', schema.drivers, asObject(value, path), `${path}.`);
   }
 
   function checkAction(value: Arguments, path: string): void {
@@ -171,12 +153,13 @@ export function createChecker(schema: SchemaTable, texts: Texts): Checker {
     if (data === undefined) refuse(texts.enumValue('type', String(type)));
     if (value['data'] === undefined) refuse(`Parameter '${path}data' is missing`);
     checkStructure([members(data)], asObject(value['data'], `${path}data`), `${path}data.`);
+    checkStructure([ACTION], value, path);
   }
 
   return {
     check(command, args) {
       const spec = schema.commands[command] ?? '';
-      if (command === 'blockdev-add') checkUnion(spec, 'driver', DRIVER_MEMBERS, args, '');
+      if (command === 'blockdev-add') checkUnion(spec, 'driver', schema.drivers, args, '');
       else if (command === 'block-export-add') checkUnion(spec, 'type', EXPORT_MEMBERS, args, '');
       else if (command !== 'object-add') checkStructure([members(spec)], args, '');
       else checkMembers(members(spec), args, '');
@@ -184,9 +167,21 @@ export function createChecker(schema: SchemaTable, texts: Texts): Checker {
   };
 }
 
+const BITMAP = members('node:str name:str');
+const ACTION = members('type:str data:any');
+
 const [UINT32_END, INT64_END, UINT64_END] = [2 ** 32, 2 ** 63, 2 ** 64];
 /** Members that are narrower than what the schema tells of them. */
 const UINT32: ReadonlySet<string> = new Set(['granularity']);
+
+function checkInteger(type: string, value: Json, path: string, isNarrow: boolean): void {
+  if (type === 'int' && !isNarrow) {
+    if (!isInteger(value, INT64_END)) refuse(`Invalid parameter type for '${path}', expected: integer`);
+    return;
+  }
+  if (!isInteger(value, UINT64_END)) refuse(`Parameter '${path}' expects uint64`);
+  if (isNarrow && (value < 0 || value >= UINT32_END)) refuse(`Parameter '${path}' expects uint32_t`);
+}
 
 /** A number below 0 is one above for those that have no sign. */
 function isInteger(value: Json, end: number): value is number | bigint {

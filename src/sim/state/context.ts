@@ -63,6 +63,8 @@ export interface Context {
   /** What clients' bitmaps have recorded, by their serial numbers. */
   readonly recorded: Map<number, Extents>;
   emit(event: string, data: Json): void;
+  /** To QEMU's standard output. */
+  print(text: string): void;
   /** Runs the task after `delayMs`, if this command succeeds. */
   later(delayMs: number, task: Task): void;
   /** Runs if this command succeeds. */

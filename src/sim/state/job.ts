@@ -1,4 +1,5 @@
 /** A block job as a QEMU process knows it: its status, what it does, and what has been asked of it. A value that is replaced whole. */
+import type { Arguments } from './arguments.ts';
 
 export type JobStatus =
   | 'undefined'
@@ -74,6 +75,8 @@ export interface CreateOptions {
   readonly sizeBytes: number;
   readonly backingFile: string | undefined;
   readonly backingFormat: string | undefined;
+  /** As they were given. */
+  readonly given: Arguments;
 }
 
 export class Job {

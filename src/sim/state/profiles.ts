@@ -94,6 +94,10 @@ function use(node: string, { user, role }: Use): string {
   return `${user} (uses node '${node}' as '${role}' child)`;
 }
 
+function outOfRange(name: string, value: number): string {
+  return `Value '${value}' is out of range for parameter '${name}'`;
+}
+
 const MODERN: Texts = {
   cannotFindNode: name => `Failed to find node with node-name='${name}'`,
   cannotFind: (device, nodeName) => `Cannot find device='${device}' nor node-name='${nodeName}'`,
@@ -105,10 +109,19 @@ const MODERN: Texts = {
     ),
   cannotFindReplaced: name => `Failed to find node with node-name='${name}'`,
   enumValue: (name, value) => `Parameter '${name}' does not accept value '${value}'`,
+  negative: outOfRange,
+  bitmapOrName: 'BlockDirtyBitmapOrStr',
+  bitmapSizes: (target, source) =>
+    `Bitmaps are of different sizes (destination size is ${target}, source size is ${source}) and can't be merged`,
   overlayNameTaken: 'New overlay node-name already in use',
   overlayNameMissing: 'New overlay node-name missing',
   noFilter: 'Could not create node: ',
   filterNotInserted: 'Could not replace node: ',
+};
+
+const OF_6_TO_9: Texts = {
+  ...MODERN,
+  negative: name => `Parameter '${name}' expects a non-negative number below 2^64`,
 };
 
 const OLD: Texts = {
@@ -126,6 +139,9 @@ const OLD: Texts = {
   },
   cannotFindReplaced: name => `Node name '${name}' not found`,
   enumValue: (_name, value) => `Invalid parameter '${value}'`,
+  negative: outOfRange,
+  bitmapOrName: 'BlockDirtyBitmapMergeSource',
+  bitmapSizes: () => "Bitmaps are incompatible and can't be merged",
   overlayNameTaken: 'New overlay node name already in use',
   overlayNameMissing: 'New overlay node name missing',
   noFilter: '',
@@ -162,7 +178,7 @@ function profile(
 ): Profile {
   const [major = 0, minor = 0] = name.split('.').map(Number);
   const from = (version: number): boolean => major + minor / 100 >= version;
-  const texts = from(6) ? MODERN : OLD;
+  const texts = from(10) ? MODERN : from(6) ? OF_6_TO_9 : OLD;
   const schema = schemaOf(name);
   return {
     name,

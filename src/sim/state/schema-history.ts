@@ -122,7 +122,7 @@ function cut(from: SchemaTable, commands: readonly string[], members: readonly R
         .filter(([name]) => !gone.has(name))
         .map(([name, spec]) => [name, withoutMembers(spec, members)]),
     );
-  return { commands: shorten(from.commands), actions: shorten(from.actions), enums: from.enums };
+  return { ...from, commands: shorten(from.commands), actions: shorten(from.actions) };
 }
 
 function withoutMembers(spec: string, members: readonly RegExp[]): string {

@@ -4,6 +4,7 @@
  * command cheap). Image contents are not here: they are on the host's disk, which no failed command rolls back.
  */
 
+import type { Arguments } from './arguments.ts';
 import type { Backend, Device } from './devices.ts';
 import type { Job } from './job.ts';
 import type { Migration, RunState } from './run-states.ts';
@@ -47,6 +48,10 @@ export interface NamedBitmap {
   /** The backup that holds it, while a successor without a name records in its place. */
   readonly heldBy?: string;
   readonly successorOf?: string;
+  /** Of an image that was not closed: what it says is of no use. */
+  readonly inconsistent?: true;
+  /** A transaction is about to remove it. */
+  readonly leaving?: true;
 }
 
 interface NodeFields {
@@ -70,6 +75,8 @@ interface NodeFields {
   /** What a throttle saw below when it was opened, which a reopen to another child does not change; a raw node's `size`. */
   readonly sizeAtOpen: number | undefined;
   readonly implicit: boolean;
+  /** Options that are part of what it is called. */
+  readonly given: Arguments;
   /** Jobs that block operations on this node, with their kind. */
   readonly blockedBy: readonly { readonly job: string; readonly type: string; readonly serial: number }[];
   /** Mirror jobs whose dirty bitmap sits here. */
@@ -92,6 +99,7 @@ interface NodeFields {
 export type NewNode = Pick<NodeFields, 'name' | 'driver' | 'serial'> & Partial<NodeFields>;
 
 const NONE: readonly never[] = [];
+const NOTHING: Arguments = {};
 
 export class BlockNode implements NodeFields {
   readonly name: string;
@@ -108,6 +116,7 @@ export class BlockNode implements NodeFields {
   readonly throttleGroup: string | undefined;
   readonly sizeAtOpen: number | undefined;
   readonly implicit: boolean;
+  readonly given: Arguments;
   readonly blockedBy: NodeFields['blockedBy'];
   readonly trackedBy: readonly string[];
   readonly frozenBy: readonly string[];
@@ -138,6 +147,7 @@ export class BlockNode implements NodeFields {
     this.throttleGroup = fields.throttleGroup;
     this.sizeAtOpen = fields.sizeAtOpen;
     this.implicit = fields.implicit ?? false;
+    this.given = fields.given ?? NOTHING;
     this.blockedBy = fields.blockedBy ?? NONE;
     this.trackedBy = fields.trackedBy ?? NONE;
     this.frozenBy = fields.frozenBy ?? NONE;

@@ -23,6 +23,12 @@ export interface Texts {
   /** The node that a mirror is to replace. */
   cannotFindReplaced(name: string): string;
   enumValue(name: string, value: string): string;
+  /** The type of a bitmap that is named with its node or alone. */
+  readonly bitmapOrName: string;
+  /** Of an option of a driver that is below 0. */
+  negative(name: string, value: number): string;
+  /** Of bitmaps that cannot be merged. */
+  bitmapSizes(target: number, source: number): string;
   readonly overlayNameTaken: string;
   readonly overlayNameMissing: string;
   /** In front of why the filter of a backup could not be made. */

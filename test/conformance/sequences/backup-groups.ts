@@ -1,0 +1,187 @@
+/** Backups in one `transaction`: each for itself or all of them together. */
+
+import type { Json } from '../../../src/qmp/transport.ts';
+import type { Message } from '../../sim/raw-session.ts';
+import { dismiss, ended, guest, image, MANUAL, queries, wait } from '../lines.ts';
+import type { Sequence, SequenceLine } from '../sequence.ts';
+
+const job = (index: number, more: Message = {}): Message => ({
+  type: 'blockdev-backup',
+  data: {
+    'job-id': `b${index}`,
+    device: `disk${index}`,
+    target: `t${index}`,
+    sync: 'full',
+    ...MANUAL,
+    ...more,
+  },
+});
+const together = (mode: Json, ...actions: readonly Message[]): SequenceLine => [
+  'transaction',
+  { properties: { 'completion-mode': mode }, actions },
+];
+const bitmap = (verb: string, index: number, more: Message = {}): Message => ({
+  type: `block-dirty-bitmap-${verb}`,
+  data: { node: `disk${index}`, name: 'm', ...more },
+});
+const both = [...image('t0'), ...image('t1')];
+
+export const BACKUP_GROUPS: readonly Sequence[] = [
+  {
+    title: 'two of a group are pending together, and one finalize ends both',
+    disks: 2,
+    lines: [
+      ...both,
+      guest('write -P 1 1M 64k'),
+      together('grouped', job(0), job(1)),
+      wait('b0', 'pending'),
+      wait('b1', 'pending'),
+      ...queries,
+      ['job-finalize', { id: 'b0' }],
+      wait('b0', 'concluded'),
+      wait('b1', 'concluded'),
+      ['query-jobs'],
+      ['job-finalize', { id: 'b1' }],
+      dismiss('b1'),
+      dismiss('b0'),
+    ],
+  },
+  {
+    title: 'one of a group that is cancelled takes the other with it',
+    disks: 2,
+    lines: [
+      ...both,
+      together('grouped', job(0), job(1)),
+      wait('b0', 'pending'),
+      ['job-cancel', { id: 'b1' }],
+      wait('b0', 'concluded'),
+      wait('b1', 'concluded'),
+      ['query-jobs'],
+      dismiss('b0'),
+      dismiss('b1'),
+      ...queries,
+    ],
+  },
+  {
+    title: 'a group that goes by itself',
+    disks: 2,
+    lines: [
+      ...both,
+      together(
+        'grouped',
+        job(0, { 'auto-finalize': true }),
+        job(1, { 'auto-finalize': true, 'auto-dismiss': true }),
+      ),
+      wait('b0', 'concluded'),
+      wait('b1', 'gone'),
+      ['query-jobs'],
+      dismiss('b0'),
+    ],
+  },
+  {
+    title: 'a bitmap is added and its backup made in one transaction, then an increment of both disks',
+    disks: 2,
+    lines: [
+      ...both,
+      guest('write -P 1 1M 64k'),
+      together('individual', bitmap('add', 0), job(0), bitmap('add', 1), job(1)),
+      wait('b0', 'pending'),
+      wait('b1', 'pending'),
+      guest('write -P 2 2M 64k'),
+      guest('write -P 2 3M 128k', 1),
+      ...ended('b0'),
+      ...ended('b1'),
+      ['query-block'],
+      together(
+        'grouped',
+        job(0, { sync: 'incremental', bitmap: 'm' }),
+        job(1, { sync: 'incremental', bitmap: 'm' }),
+      ),
+      wait('b0', 'pending'),
+      ['query-block'],
+      ['query-jobs'],
+      ['job-cancel', { id: 'b0' }],
+      wait('b1', 'concluded'),
+      wait('b0', 'concluded'),
+      dismiss('b0'),
+      dismiss('b1'),
+      ['query-block'],
+      together(
+        'grouped',
+        job(0, { sync: 'incremental', bitmap: 'm' }),
+        job(1, { sync: 'incremental', bitmap: 'm' }),
+      ),
+      wait('b1', 'pending'),
+      ['job-finalize', { id: 'b1' }],
+      wait('b0', 'concluded'),
+      ['query-block'],
+    ],
+  },
+  {
+    title: 'a transaction that fails in its midst leaves nothing',
+    disks: 2,
+    lines: [
+      ...both,
+      together('individual', job(0), job(1, { target: 'nope' })),
+      together('grouped', job(0), job(1, { target: 'nope' })),
+      together('grouped', job(0), job(1, { 'job-id': 'b0' })),
+      together('individual', job(0), { type: 'abort', data: {} }),
+      together('grouped', job(0), { type: 'abort', data: {} }),
+      together('individual', bitmap('add', 0), bitmap('add', 0)),
+      together('individual', bitmap('add', 0), bitmap('remove', 0), job(0, { target: 'nope' })),
+      together('individual', job(0), bitmap('clear', 0)),
+      ...queries,
+      ['transaction', { actions: [] }],
+      ['transaction', {}],
+      together('grouped'),
+      together('nope', job(0)),
+      together(null, job(0)),
+      ['transaction', { actions: [{ type: 'nope', data: {} }] }],
+      ['transaction', { actions: [{ type: 'abort' }] }],
+      ['transaction', { actions: [{ data: {} }] }],
+      ['transaction', { actions: [{ type: 'abort', data: {}, more: 1 }] }],
+      ['transaction', { actions: [{ type: 'abort', data: { more: 1 } }] }],
+      ['transaction', { actions: [{ type: 'abort', data: 1 }] }],
+      ['transaction', { actions: [1] }],
+      ['transaction', { actions: 1 }],
+      ['transaction', { actions: [job(0, { sync: 'nope' })] }],
+      ['transaction', { actions: [job(0, { speed: 'x' })] }],
+      ['transaction', { actions: [], properties: { more: 1 } }],
+      ['transaction', { actions: [], properties: 1 }],
+      ['query-jobs'],
+    ],
+  },
+  {
+    title: 'bitmaps in a transaction: added, cleared, merged, switched, and put back when it fails',
+    disks: 1,
+    lines: [
+      together('individual', bitmap('add', 0), bitmap('add', 0, { name: 'n', disabled: true })),
+      guest('write -P 1 1M 64k'),
+      together('individual', bitmap('enable', 0, { name: 'n' }), bitmap('disable', 0)),
+      guest('write -P 1 2M 128k'),
+      ['query-block'],
+      together('individual', bitmap('clear', 0), bitmap('disable', 0, { name: 'n' }), {
+        type: 'abort',
+        data: {},
+      }),
+      ['query-block'],
+      together('individual', bitmap('remove', 0), { type: 'abort', data: {} }),
+      ['query-block'],
+      together(
+        'individual',
+        { type: 'block-dirty-bitmap-merge', data: { node: 'disk0', target: 'm', bitmaps: ['n'] } },
+        { type: 'abort', data: {} },
+      ),
+      ['query-block'],
+      together(
+        'individual',
+        { type: 'block-dirty-bitmap-merge', data: { node: 'disk0', target: 'm', bitmaps: ['n'] } },
+        bitmap('clear', 0, { name: 'n' }),
+      ),
+      ['query-block'],
+      together('grouped', bitmap('clear', 0)),
+      together('individual', bitmap('remove', 0), bitmap('add', 0, { granularity: 4_096 })),
+      ['query-block'],
+    ],
+  },
+];
