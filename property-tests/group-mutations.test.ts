@@ -113,7 +113,10 @@ const DEFECTS: readonly Defect[] = [
       const resume = sound.resumeGuest as Step;
       steps.resumeGuest = {
         ...resume,
-        do: (context: StepContext, todo) => resume.do({ ...context, barrier: null }, todo),
+        async do(context: StepContext, todo) {
+          context.barrier?.sawPaused();
+          return resume.do({ ...context, barrier: null }, todo);
+        },
       } as Step;
     },
   },

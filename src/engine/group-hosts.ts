@@ -7,10 +7,10 @@ import { BlocksagaError } from '../errors.ts';
 import type { Barrier } from '../steps/step/barrier.ts';
 import type { AcrossHosts } from './durable/group-across.ts';
 import type { AllPlanned } from './group-planned.ts';
-import type { Rendezvous } from './rendezvous.ts';
+import type { OfHost, Rendezvous } from './rendezvous.ts';
 
 /** One host's part, in the order of its methods; `leave` at any time before it has confirmed. */
-export interface Junction extends Omit<Barrier, 'looked' | 'resumed'> {
+export interface Junction extends Omit<Barrier, OfHost> {
   /** Its guests are planned. Resolves when those of all hosts are, and the leader's row is durable, with a new secret of the two. */
   planned(): Promise<string>;
   /** Its guests are not begun, and no others are. */
@@ -47,7 +47,7 @@ export class LedParts {
     this.junctions = new Map(
       hosts.map((host, at) => {
         const index = members + at;
-        const { looked, resumed, ...barrier } = meeting.member(index);
+        const { looked, hasLooked, resumed, sawPaused, ...barrier } = meeting.member(index);
         const junction: Junction = {
           ...barrier,
           planned: async () => {

@@ -18,6 +18,8 @@ export class Rendezvous {
   readonly #taken = new Meeting();
   readonly #resumed = new Meeting();
   readonly #confirmed = new Meeting();
+  /** Whose guests were seen paused when `go` had come. */
+  readonly #paused = new Set<number>();
   /** Whether it may still come to a decision, is at it, where no member can leave any more, or never will. */
   #state: 'open' | 'deciding' | 'left' = 'open';
   #firstVoteMs: number | undefined;
@@ -49,8 +51,10 @@ export class Rendezvous {
     return {
       prepared: () => this.#meet(this.#prepared, index, above => above.prepared()),
       looked: () => this.#meetHere(this.#looked, index),
+      hasLooked: () => this.#looked.come.size === this.#here,
       taken: withinMs => this.#vote(index, withinMs),
       resumed: () => this.#meetHere(this.#resumed, index),
+      sawPaused: () => void this.#paused.add(index),
       confirmed: () => this.#confirm(index),
       leave: why => this.leave(why),
     };
@@ -107,6 +111,8 @@ export class Rendezvous {
   #confirm(index: number): Promise<void> {
     const { come, gate } = this.#confirmed;
     void this.#meetHere(this.#resumed, index); // one that was found resumed has not come there
+    if (index < this.#here && !this.#paused.has(index))
+      this.leave('one of its guests was not seen paused when all had their snapshots');
     come.add(index);
     if (come.size === this.#size && this.#state === 'open') {
       this.#state = 'deciding';
@@ -123,7 +129,10 @@ export class Rendezvous {
 }
 
 /** The group as a member of one on other hosts. */
-type Above = Omit<Barrier, 'confirmed' | 'looked' | 'resumed'>;
+type Above = Omit<Barrier, 'confirmed' | OfHost>;
+
+/** What the members of one host tell each other alone. */
+export type OfHost = 'looked' | 'hasLooked' | 'resumed' | 'sawPaused';
 
 /** One thing that all members come to before any goes on. */
 class Meeting {

@@ -250,8 +250,12 @@ export function lateBarrier(journal: Journal, clock: Clock, group: string, ask?:
   };
   return {
     ...{ prepared: gone, looked: gone, taken: gone },
+    hasLooked: () => true,
     async resumed() {
       // No other guest's pause is known of here.
+    },
+    sawPaused() {
+      // What it has answered is in the journal.
     },
     async confirmed() {
       if (!(await hasCommitted(journal, clock, group, false, ask)))

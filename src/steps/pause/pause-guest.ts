@@ -28,7 +28,7 @@ import { resumedByThirdParty } from '../step/expect-paused.ts';
 import { FRONT_LOOK, isClean } from '../step/mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { markOf } from './mark-qemu.ts';
-import { type PausedWithGroup, pauseWithGroup } from './pause-with-group.ts';
+import { expectNotTaken, type PausedWithGroup, pauseWithGroup } from './pause-with-group.ts';
 
 /** What `pauseGuest` came to, with whether every mirror was ready, with nothing left to copy, right behind `stop`. */
 type PausedForSwitch = Paused & { readonly clean: boolean };
@@ -49,16 +49,19 @@ export const pauseGuest: Step = {
     return pausedIn(sight);
   },
 
-  async probe({ qmp, plan, observed }) {
+  async probe(context) {
+    const { qmp, plan, observed } = context;
     const sight = await lookAtGuest(qmp);
-    return probeDisks(plan.disks, () => (isLive(sight) && wasPausedByUs(observed) ? 'absent' : 'present'));
+    const isToBePaused = isLive(sight) && wasPausedByUs(observed);
+    return probeDisks(plan.disks, () => (isToBePaused || isUnsent(context) ? 'absent' : 'present'));
   },
 
   async do(context): Promise<PausedForSwitch | PausedWithGroup> {
     const { qmp, plan, observed, outcomes, nothingSentYet } = context;
     if (plan.operation === 'revert') await expectStopped(qmp);
     const marks = marksOf(plan);
-    if (isInGroup(plan) && nothingSentYet) return pauseWithGroup({ ...context, plan }, marks);
+    if (isInGroup(plan) && (nothingSentYet || isUnsent(context)))
+      return pauseWithGroup({ ...context, plan }, marks);
     if (!wasPausedByUs(observed)) {
       if (marks.length > 0) await qmp.pipeline(marks);
       return { ...readPause(observed), clean: false };
@@ -69,7 +72,13 @@ export const pauseGuest: Step = {
     const { paused, migrating, ahead, replies } = await holdGuest(qmp, blocks === undefined ? [] : [blocks], {
       ahead: jobs === undefined ? marks : [...marks, jobs],
     });
+    // Whose pause it is has been seen only now: an undo resumes no guest that a third party has paused since it was observed.
+    context.heldAgain(paused);
     if (migrating !== undefined) throw migrating;
+    if (isInGroup(plan)) {
+      await expectNotTaken({ ...context, plan });
+      return { ...paused, taken: null };
+    }
     const [inFront] = replies;
     if (inFront?.ok) expectPluggedIn(inFront.value, plan.disks);
     const ofJobs = ahead[marks.length] as Reply<readonly JobInfo[]> | undefined;
@@ -81,10 +90,12 @@ export const pauseGuest: Step = {
     return observed;
   },
 
-  async undo({ qmp, clock, plan, observed, failure }, outcome) {
+  async undo(context, outcome) {
+    const { qmp, clock, plan, observed, failure } = context;
     const paused = readPause(outcome ?? observed);
     // While its group is waited for nothing has been sent that pauses it: who has paused it since is another one.
-    if (paused.byUs && failure?.code !== 'GROUP') await resumeVcpus({ qmp, clock }, paused);
+    const isUnpaused = isUnsent(context) || failure?.code === 'GROUP';
+    if (paused.byUs && !isUnpaused) await resumeVcpus({ qmp, clock }, paused);
     if (isMarkedBefore(plan)) await unmarkTaking(qmp, plan);
   },
 };
@@ -120,6 +131,7 @@ export const resumeGuest: Step = {
     }
     // For a member of a group this is the look whether its guest was paused until `go`: else the group does not commit.
     if (seen.sight.running && nothingSentYet) context.barrier?.leave(resumedByThirdParty().message);
+    if (!seen.sight.running) context.barrier?.sawPaused();
     if (paused.byUs) await resumeVcpus({ qmp, clock }, paused, seen);
     if (isInGroup(plan)) {
       context.pauseIsOver();
@@ -127,7 +139,18 @@ export const resumeGuest: Step = {
     }
     return null;
   },
+
+  /** A guest that this saga has not paused may be paused all the same. */
+  async adopt({ qmp, plan, barrier }) {
+    if (isInGroup(plan) && !(await qmp.execute('query-status')).running) barrier?.sawPaused();
+    return null;
+  },
 };
+
+/** Whether this is a member of a group of which nothing was sent yet that pauses its guest. */
+function isUnsent({ plan, barrier }: Pick<StepContext, 'plan' | 'barrier'>): boolean {
+  return isInGroup(plan) && barrier?.hasLooked() === false;
+}
 
 function isInGroup(plan: Plan): plan is SnapshotPlan {
   return plan.operation === 'snapshot' && plan.group !== undefined;

@@ -4,12 +4,14 @@
  * next step's to tell, and to undo.
  */
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
-import { holdGuest, type Paused, readPause, wasPausedByUs } from '../../guest/hold-guest.ts';
+import { readGraph } from '../../guest/graph.ts';
+import { holdGuest, type Paused, pausedIn, readPause, wasPausedByUs } from '../../guest/hold-guest.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import type { SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, Reply } from '../../qmp/client.ts';
 import type { Replies } from '../../qmp/commands.ts';
 import type { Json } from '../../qmp/transport.ts';
+import { expectNames } from '../prepare/expect-names.ts';
 import { barrierOf } from '../step/barrier.ts';
 import { valueForDisks } from '../step/blame.ts';
 import { resumedByThirdParty } from '../step/expect-paused.ts';
@@ -30,23 +32,49 @@ export function takenIn(record: Json | undefined): Taken {
   return { error: BlocksagaError.fromRecord(taken as unknown as ErrorRecord) };
 }
 
-/** All that can be is sent before the others of the group are waited for. */
+/** For how long a look in front is good, in milliseconds, while the others are waited for. */
+const STALE_MS = 50;
+
+/** All that can be is sent before the others of the group are waited for; who has waited long for them looks once more. */
 export async function pauseWithGroup(
   context: StepContext<SnapshotPlan>,
   marks: readonly Command[],
 ): Promise<PausedWithGroup> {
-  const { qmp, plan, observed } = context;
-  const answers: readonly Reply[] = await qmp.pipeline([...marks, ...SIGHT]);
-  const [status, told] = answers.slice(marks.length) as unknown as Replies<typeof SIGHT>;
-  const before = sightOf(status, told);
-  expectNotMigrating(before);
+  const { qmp, clock, plan, observed } = context;
+  const first = await lookInFront(context, marks);
+  const seenMs = clock.now();
   await barrierOf(context).looked();
+  const isStale = clock.now() - seenMs > STALE_MS;
+  const { told, migration } = isStale ? await lookInFront(context, marks) : first;
   if (!wasPausedByUs(observed)) return { ...readPause(observed), taken: null };
   context.pauseBegins();
-  const behind = takingWith(plan, before.migration);
-  const { paused, migrating, replies } = await holdGuest(qmp, behind, { told });
+  const { paused, migrating, replies } = await holdGuest(qmp, takingWith(plan, migration), { told });
+  context.heldAgain(paused);
   if (migrating !== undefined) throw migrating;
   return { ...paused, taken: whyNotTaken(plan, replies) };
+}
+
+/**
+ * QEMU makes the overlays by their names, and opens the images below them anew by theirs. A migration that has begun since this was
+ * planned ends the saga before the guest notices; an undo resumes no guest that a third party has paused for it.
+ */
+async function lookInFront(context: StepContext<SnapshotPlan>, marks: readonly Command[]) {
+  const answers: readonly Reply[] = await context.qmp.pipeline([...marks, ...SIGHT]);
+  const [status, told] = answers.slice(marks.length) as unknown as Replies<typeof SIGHT>;
+  const sight = sightOf(status, told);
+  context.heldAgain(pausedIn(sight));
+  expectNotMigrating(sight);
+  await expectNames(context, context.plan.method === 'transaction' ? 'opened' : 'claimed');
+  return { told, migration: sight.migration };
+}
+
+/**
+ * Of a guest that ran when a later attempt has stopped it. Throws FOREIGN where an earlier attempt has taken the snapshots: it has run on
+ * them while others of the group may not have been paused yet.
+ */
+export async function expectNotTaken({ qmp, plan }: StepContext<SnapshotPlan>): Promise<void> {
+  const graph = await readGraph(qmp);
+  if (plan.disks.some(graph.showsImage)) throw resumedByThirdParty();
 }
 
 /**

@@ -18,7 +18,7 @@ import { snapshotSync, transactionOf } from '../pause/snapshot-actions.ts';
 import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { valueForDisks } from '../step/blame.ts';
-import { expectPausedInQemu, expectPausedThroughout } from '../step/expect-paused.ts';
+import { expectPausedInQemu, expectPausedThroughout, resumedByThirdParty } from '../step/expect-paused.ts';
 import { askAgain } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { undoSnapshots } from './undo-snapshots.ts';
@@ -77,16 +77,21 @@ export const takeSnapshotInPause: Step<SnapshotPlan> = {
     expectPausedThroughout(context);
     const taken = nothingSentYet ? takenIn(outcomes.get('pauseGuest')) : 'notSent';
     if (taken === 'unknown') throw mayBeTaken();
-    if (taken === 'notSent') expectTaken(plan, await qmp.pipeline(takingWith(plan, null)));
+    if (taken === 'notSent') {
+      await expectNames(context, 'claimed');
+      expectTaken(plan, await qmp.pipeline(takingWith(plan, null)));
+    }
     if (typeof taken === 'object') throw taken.error;
     // An event tells of a guest that was not asked for its run state; behind `go` it is asked.
     expectPausedThroughout(context);
     return null;
   },
 
-  /** A probe has found the overlays in front, and has not looked for a migration. */
+  /** A probe has found the overlays in front, and has looked neither for a migration nor whether the guest is paused. */
   async adopt({ qmp }) {
-    expectNotMigrating(await lookAtGuest(qmp), 'applied');
+    const sight = await lookAtGuest(qmp);
+    expectNotMigrating(sight, 'applied');
+    if (sight.running) throw resumedByThirdParty();
     return null;
   },
 

@@ -4,12 +4,14 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 
-/** One member's end. Each method but `resumed` and `leave` rejects with GROUP when the group is rolled back. */
+/** One member's end. Each that waits, but `resumed`, rejects with GROUP when the group is rolled back. */
 export interface Barrier {
   /** All members are prepared when it resolves, and none has paused its guest before. */
   prepared(): Promise<void>;
   /** The members of this host have all looked at their guests when it resolves: what is left to do goes out for all at once. */
   looked(): Promise<void>;
+  /** False while nothing that pauses this member's guest can have been sent, since `looked` has not resolved. */
+  hasLooked(): boolean;
   /**
    * Votes that the snapshot is taken, with the guest paused since. Resolves with the word `go` when all have voted; rejects
    * with GROUP too where nothing was heard for so long.
@@ -20,6 +22,8 @@ export interface Barrier {
    * is written from then on holds up no guest that is still paused.
    */
   resumed(): Promise<void>;
+  /** This member's guest was seen paused when `go` had come: without that it does not answer. */
+  sawPaused(): void;
   /** Answers that the guest was still paused when `go` came. Resolves when the group's decision to commit is durable. */
   confirmed(): Promise<void>;
   /** This member rolls back or has ended: where the group has not decided to commit, it never will. */
