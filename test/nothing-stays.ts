@@ -7,6 +7,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } 
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inMemory } from './in-memory.ts';
 
 /** Processes that die with the suite, and what watches over their files, get this long. */
 const PATIENCE_MS = 20_000;
@@ -56,15 +57,18 @@ export function whatStays(places: Places, before: ReadonlySet<string>): readonly
 
 /** Vitest calls this before all tests, and what it returns after them. */
 export default function setup(): (() => Promise<void>) | undefined {
-  if (process.env['BLOCKSAGA_NOTHING_STAYS'] !== '1') return undefined; // a whole run asks for it
+  if (process.env['BLOCKSAGA_NOTHING_STAYS'] !== '1') return undefined; // `npm test` asks for it
   const isAlone = process.env['BLOCKSAGA_REQUIRE_QEMU'] === '1';
   const temporary = tmpdir();
+  const memory = inMemory();
   const home = homedir();
-  const run = mkdtempSync(join(temporary, 'bsr-'));
+  const run = mkdtempSync(join(memory ?? temporary, 'bsr-'));
   const own = ['t', 'h'].map(name => join(run, name));
   for (const folder of own) mkdirSync(folder);
   chmodSync(run, 0o755); // tests that give up root go through it
-  const real = isAlone ? [temporary, ...IN_HOME.map(name => join(home, name))] : [];
+  const real = isAlone
+    ? [temporary, ...(memory === undefined ? [] : [memory]), ...IN_HOME.map(name => join(home, name))]
+    : [];
   const places = { own, real, dev: '/dev', proc: '/proc' };
   const before = namesIn(places);
   const environment = { TMPDIR: own[0], HOME: own[1], XDG_STATE_HOME: undefined, XDG_CONFIG_HOME: undefined };

@@ -12,10 +12,12 @@ import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.
 import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
+/** With so much below its disks that a slow copy lasts longer than any command takes to start. */
 async function guest(): Promise<GuestVm> {
   const vm = await startGuestVm({
     disks: 2,
     sizeBytes: 8 * 1024 * 1024,
+    backing: true,
     pacingUs: SLOW_PACING_US,
     directory: temporaryFolder(),
   });
