@@ -1,19 +1,35 @@
 /** The Chromium of this machine, for tests and screenshots. It fetches none: scripts/ensure-chromium.mjs installs Debian's. */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 
 const ROOT = join(import.meta.dirname, '..');
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-/** With the page as its sources are now. */
-export function startBrowser(): Promise<Browser> {
+/** With the page as its sources are now, and a home of its own, in which Chromium leaves settings; it goes with the browser. */
+export async function startBrowser(): Promise<Browser> {
   const executablePath = PLACES.find(place => existsSync(place));
   if (executablePath === undefined) throw new Error('no Chromium: node scripts/ensure-chromium.mjs');
   execFileSync(process.execPath, ['scripts/bundle-page.ts'], { cwd: ROOT, stdio: 'pipe' });
-  // Its sandbox needs a user that is not root; what it opens is our own page.
-  return chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  const home = mkdtempSync(join(tmpdir(), 'bsd-chromium-'));
+  const env = {
+    ...process.env,
+    HOME: home,
+    XDG_CONFIG_HOME: join(home, 'config'),
+    XDG_CACHE_HOME: join(home, 'cache'),
+  };
+  const removeHome = () => rmSync(home, { recursive: true, force: true, maxRetries: 10 });
+  try {
+    // Its sandbox needs a user that is not root; what it opens is our own page.
+    const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'], env });
+    browser.on('disconnected', removeHome);
+    return browser;
+  } catch (error) {
+    removeHome();
+    throw error;
+  }
 }
 
 /** A page that puts what its console says, and what it throws, into `strange`. */
