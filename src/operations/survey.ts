@@ -134,7 +134,7 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
   const iothreads = made.some(object => object.type === 'child<iothread>');
   return {
     vmName: id !== undefined && id !== NO_UUID ? id : (valueIfKnown(vmName)?.name ?? null),
-    hasGuest: !isDaemon([uuid, vmName]),
+    hasGuest: !isDaemon([uuid, vmName, migration]),
     running: sight.running,
     runState: sight.status,
     migration: sight.migration,
