@@ -3,7 +3,6 @@
  * src/sim/DIFFERENCES.md and is left out of the accounts, never passed over here.
  */
 
-import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { giveAccount } from '../sim/agreement.ts';
@@ -15,6 +14,7 @@ import { realSession, type Session, simSession } from '../sim/raw-session.ts';
 import { SCRIPTS, type Script } from '../sim/sequences.ts';
 import { VALUE_SCRIPTS } from '../sim/value-sequences.ts';
 import { often } from '../tiers/tier.ts';
+import { installedVersion } from './at-hand.ts';
 
 const version = installedVersion();
 
@@ -55,15 +55,5 @@ async function accountOf(
     return await giveAccount(session, lines);
   } finally {
     await session.close();
-  }
-}
-
-/** Major and minor version; undefined where no QEMU is installed. */
-function installedVersion(): string | undefined {
-  try {
-    const text = execFileSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' });
-    return /version (\d+\.\d+)/.exec(text)?.[1];
-  } catch {
-    return undefined;
   }
 }
