@@ -38,8 +38,11 @@ function stage(disks: number, faults: readonly Fault[] = [], shared?: Shared): S
   const engine = createEngine({ journal, clock: sim.clock });
   const fronts = sim.world.fronts();
   fronts.forEach((_, at) => {
-    const write = `qemu-io -d /machine/peripheral/dev${at}/virtio-backend "write 0 ${8 + (at % 3)}G"`;
-    sim.world.inject('human-monitor-command', { 'command-line': write });
+    // qemu-io writes less than 2 GiB at once.
+    for (let gibibyte = 0; gibibyte < 8 + (at % 3); gibibyte += 1) {
+      const write = `qemu-io -d /machine/peripheral/dev${at}/virtio-backend "write ${gibibyte}G 1G"`;
+      sim.world.inject('human-monitor-command', { 'command-line': write });
+    }
   });
   const targets = fronts.map(({ node, path }) => ({ disk: node, to: path.replace('/disk', '/copy') }));
   return { sim, engine, journal, disks: targets };
