@@ -97,6 +97,8 @@ export interface ErrorDetails {
   readonly blockedBy?: BlockedBy;
   /** Of REQUEST_INVALID: every field that is wrong. */
   readonly issues?: readonly RequestIssue[];
+  /** Of FILES: the names of images that are in doubt. */
+  readonly images?: readonly string[];
   readonly cause?: unknown;
 }
 
@@ -112,6 +114,7 @@ export interface ErrorRecord {
   readonly cause?: QmpCause;
   readonly blockedBy?: BlockedBy;
   readonly issues?: readonly RequestIssue[];
+  readonly images?: readonly string[];
 }
 
 /**
@@ -137,6 +140,8 @@ export class BlocksagaError extends Error {
   readonly blockedBy: BlockedBy | undefined;
   /** With REQUEST_INVALID where fields of the request are wrong: all of them. */
   readonly issues: readonly RequestIssue[] | undefined;
+  /** With FILES from `recoverOffline`: the names of images that are in doubt, which `acceptImages` says to be right. */
+  readonly images: readonly string[] | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -150,6 +155,7 @@ export class BlocksagaError extends Error {
     this.qmp = details.qmp;
     this.blockedBy = details.blockedBy;
     this.issues = details.issues;
+    this.images = details.images;
   }
 
   /** The same error with the places filled in that the thrower could not know. */
@@ -162,7 +168,7 @@ export class BlocksagaError extends Error {
         step: this.step ?? place.step,
         disk: this.disk ?? place.disk,
       }),
-      ...definedOnly({ qmp: this.qmp, blockedBy: this.blockedBy, issues: this.issues }),
+      ...definedOnly({ qmp: this.qmp, blockedBy: this.blockedBy, issues: this.issues, images: this.images }),
       cause: this.cause ?? this,
     });
   }
@@ -174,7 +180,7 @@ export class BlocksagaError extends Error {
       retryable: this.retryable,
       effect: this.effect,
       ...definedOnly({ saga: this.saga, step: this.step, disk: this.disk, cause: this.qmp }),
-      ...definedOnly({ blockedBy: this.blockedBy, issues: this.issues }),
+      ...definedOnly({ blockedBy: this.blockedBy, issues: this.issues, images: this.images }),
     };
   }
 

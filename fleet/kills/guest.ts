@@ -27,8 +27,8 @@ export interface Guest extends AsyncDisposable {
   look(): Promise<Seen>;
   /** The images in front as one instant of the guest's writes, with all that it was told was done; what is wrong with that. */
   judgeCut(seen: Seen): Promise<readonly string[]>;
-  /** What an operator does whose QEMU is gone: `blocksaga resume --offline`. */
-  recover(journal: string, saga: string): Promise<SagaResult>;
+  /** What an operator does whose QEMU is gone: `blocksaga resume --offline`, perhaps with `--accept-image`. */
+  recover(journal: string, saga: string, acceptImages: readonly string[]): Promise<SagaResult>;
   /** Starts QEMU again on these; what is wrong with them before it runs, as `judgeCut`. */
   boot(fronts: readonly string[]): Promise<readonly string[]>;
 }

@@ -49,10 +49,10 @@ export async function startQemuGuest(name: string, { folder, target, qemu }: Pla
         await vm.witness.execute('cont');
       }
     },
-    async recover(journal, saga) {
+    async recover(journal, saga, acceptImages) {
       const open = openJournal(journal);
       try {
-        return await recoverOffline(open, saga);
+        return await recoverOffline(open, saga, { acceptImages });
       } finally {
         await open.close();
       }

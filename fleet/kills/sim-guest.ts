@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { connectWitness } from '../../src/demo/witness.ts';
-import type { SagaResult } from '../../src/index.ts';
+import { BlocksagaError, type ErrorRecord, type SagaResult } from '../../src/index.ts';
 import { type Guest, lookBy } from './guest.ts';
 import type { SimRequest } from './sim-process.ts';
 import { Wire } from './wire.ts';
@@ -14,6 +14,7 @@ export const SIM_DIRECTORY = '/images';
 interface Told {
   readonly id: number;
   readonly told?: unknown;
+  readonly refused?: ErrorRecord;
   readonly error?: string;
 }
 
@@ -36,11 +37,12 @@ export async function startSimGuest(name: string, folder: string, seed: number):
   const ask = async (request: SimRequest): Promise<unknown> => {
     asked += 1;
     const id = asked;
-    const { told, error } = await new Promise<Told>(resolve => {
+    const { told, refused, error } = await new Promise<Told>(resolve => {
       waiting.set(id, resolve);
       child.send({ id, request });
     });
     waiting.delete(id);
+    if (refused !== undefined) throw BlocksagaError.fromRecord(refused);
     if (error !== undefined) throw new Error(error);
     return told;
   };
@@ -61,7 +63,8 @@ export async function startSimGuest(name: string, folder: string, seed: number):
       }
     },
     judgeCut: async () => (await ask({ do: 'cut' })) as readonly string[],
-    recover: async (journal, saga) => (await ask({ do: 'recover', journal, saga })) as SagaResult,
+    recover: async (journal, saga, acceptImages) =>
+      (await ask({ do: 'recover', journal, saga, acceptImages })) as SagaResult,
     boot: async fronts => (await ask({ do: 'boot', fronts })) as readonly string[],
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };

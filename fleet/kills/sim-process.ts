@@ -4,7 +4,7 @@
  *
  *     sim-process.ts MONITOR SECOND DIRECTORY SEED
  */
-import { openJournal, recoverOffline } from '../../src/index.ts';
+import { BlocksagaError, openJournal, recoverOffline } from '../../src/index.ts';
 import { type Cut, realTimeClock, virtualImages } from '../../src/sim/index.ts';
 import { serveSim } from '../../src/sim/serve.ts';
 import { DISKS } from './guest.ts';
@@ -14,7 +14,12 @@ export type SimRequest =
   | { readonly do: 'files' }
   | { readonly do: 'cut' }
   | { readonly do: 'boot'; readonly fronts: readonly string[] }
-  | { readonly do: 'recover'; readonly journal: string; readonly saga: string };
+  | {
+      readonly do: 'recover';
+      readonly journal: string;
+      readonly saga: string;
+      readonly acceptImages: readonly string[];
+    };
 
 const [listen = '', second = '', directory = '', seed = '1'] = process.argv.slice(2);
 /** Slow enough to be killed in the middle. */
@@ -61,6 +66,7 @@ async function answer(request: SimRequest): Promise<unknown> {
   const journal = openJournal(request.journal);
   try {
     return await recoverOffline(journal, request.saga, {
+      acceptImages: request.acceptImages,
       ...{ clock: realTimeClock, files: sim.files, images: virtualImages(sim), qemu: 'dead' },
     });
   } finally {
@@ -71,7 +77,10 @@ async function answer(request: SimRequest): Promise<unknown> {
 process.on('message', ({ id, request }: { readonly id: number; readonly request: SimRequest }) => {
   answer(request).then(
     told => process.send?.({ id, told }),
-    error => process.send?.({ id, error: String(error) }),
+    error =>
+      process.send?.(
+        error instanceof BlocksagaError ? { id, refused: error.toJSON() } : { id, error: String(error) },
+      ),
   );
 });
 process.once('disconnect', () => process.exit(0));

@@ -8,11 +8,12 @@ import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import { createForeignFiles } from '../../src/sim/host/foreign-files.ts';
 import { virtualImages } from '../../src/sim/virtual-images.ts';
-import { live, rejection, smallSim } from './lives.ts';
+import { killAt, live, rejection, smallSim } from './lives.ts';
 
 const OLD = '/images/disk0.qcow2';
 const BASE = '/images/disk0-base0.qcow2';
 const OVERLAY = '/images/new0.qcow2';
+const COMMANDS_MAX = 80;
 
 /** A snapshot that had decided when QEMU died, or a commit that had not. */
 async function dead(what: 'snapshot' | 'commit') {
@@ -93,4 +94,46 @@ test('a saga that saw its files has nothing to prove', async () => {
     ...{ files: sim.files, images: virtualImages(sim) },
   });
   expect(why).not.toContain('could not be proved');
+});
+
+test('files that are to be written to and of which none was seen are all asked for in one command, wherever QEMU dies', async () => {
+  const places = [0, 1, 2];
+  const disks = places.map(index => ({ disk: `dev${index}`, overlay: `/images/new${index}.qcow2` }));
+  let refusals = 0;
+  for (let nth = 1; nth < COMMANDS_MAX; nth += 1) {
+    const { sim, state } = await killAt(
+      nth,
+      async ({ engine, guest }) =>
+        (await engine.snapshot({ ...guest, files: null, id: 's', vm: 'web', disks })).result,
+      { disks: disks.length },
+    );
+    if (state === undefined) break;
+    const journal = memoryJournal(state);
+    if (journal.saga('s') === undefined) continue;
+    const recover = (acceptImages: readonly string[] = []) =>
+      recoverOffline(journal, 's', {
+        files: sim.files,
+        images: virtualImages(sim),
+        acceptImages,
+        back: true,
+      });
+    const refused = await recover().then(
+      () => undefined,
+      error => error,
+    );
+    if (refused === undefined) continue;
+    refusals += 1;
+    const { code, message } = refused;
+    expect(code).toBe('FILES');
+    const [, command = ''] = message.split('"blocksaga resume --offline s ');
+    const asked = [...command.matchAll(/--accept-image ([^\s"]+)/g)].map(([, file = '']) => file);
+    for (const index of places) expect(asked).toContain(`/images/disk${index}.qcow2`);
+    const [first, ...others] = asked;
+    expect(await rejection(recover(others))).toMatchObject({
+      code: 'FILES',
+      message: expect.stringMatching(new RegExp(`offline s --accept-image ${first}"$`)),
+    });
+    expect((await recover(asked)).outcome).toBe('rolledBack');
+  }
+  expect(refusals).toBeGreaterThan(0);
 });

@@ -137,6 +137,7 @@ const anyError = z.looseObject({
   issues: z
     .array(z.looseObject({ path: z.array(z.union([z.string(), z.number()])), message: z.string() }))
     .optional(),
+  images: z.array(z.string()).optional(),
 });
 
 /** Journals from before the word was changed call it `outcome`: see `withEffect`. */

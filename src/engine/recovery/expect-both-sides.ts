@@ -58,7 +58,8 @@ export async function expectBothSides(
     }
   }
   if (first === undefined) return;
-  const accepting = [...found.keys()].map(file => `--accept-image ${file}`).join(' ');
+  const images = [...found.keys()];
+  const accepting = images.map(file => `--accept-image ${file}`).join(' ');
   throw new BlocksagaError(
     'FILES',
     `it was said on which images the guest of saga ${saga} ran last, and not all of them are there to tell it: ${[...found.values()].join('; ')}. ` +
@@ -66,7 +67,7 @@ export async function expectBothSides(
       '"qemu-img info" tells of its backing file, or with "find -inum") and put the right file back, then look again on which images the guest ran, and run this again. Where what stands there ' +
       "is right all the same, such as the saga's own image or a copy from a backup, or nothing there is (an image that the saga had not made yet, or has removed), " +
       `say so, with --front: "blocksaga resume --offline ${saga} ${accepting}"`,
-    { saga, disk: first },
+    { saga, disk: first, images },
   );
 }
 

@@ -84,7 +84,7 @@ type Part = OfflineEnd['parts'][0];
  */
 export type When = 'first' | 'before' | 'meanwhile';
 
-/** Throws FILES for the first name that leads elsewhere. `of`: the disk that is looked at alone. */
+/** Throws FILES for the names that lead elsewhere: all at once. `of`: the disk that is looked at alone. */
 export async function expectRightFiles(
   parts: readonly Part[],
   rightful: Rightful,
@@ -92,18 +92,26 @@ export async function expectRightFiles(
   when: When,
   of?: DiskPlan,
 ): Promise<void> {
+  const wrong = new Map<string, Wrong>();
   for (const [place, part] of parts.entries()) {
     for (const { index, action } of part.verdict.disks) {
       const disk = part.plan.disks[index];
       if (disk === undefined || (of !== undefined && of !== disk)) continue;
       const isEnd = place === parts.length - 1;
       const mayBeAnew = rightful.isBegun || when === 'meanwhile';
-      // The images above those that leave are looked at first: by the right header only is a chain known to be shortened.
+      // The images above those that leave are looked at first: by the right headers only is a chain known to be shortened.
+      const isWrongAbove = () => [...wrong.values()].some(each => each.needed.disk === disk);
       const isDone = async () => action === 'shorten' && (await isShortened(part.plan, disk, at.images));
-      for (const needed of neededBy(part, disk, action, { isEnd, mayBeAnew }))
-        if (!(needed.leaves && (await isDone()))) await expectRight(needed, rightful, at, when);
+      for (const needed of neededBy(part, disk, action, { isEnd, mayBeAnew })) {
+        const { file } = needed;
+        if (wrong.get(file)?.needed.isWritten || (needed.leaves && (isWrongAbove() || (await isDone()))))
+          continue;
+        const found = await whatIsWrong(needed, rightful, at, when);
+        if (found !== undefined) wrong.set(file, { needed, ...found });
+      }
     }
   }
+  if (wrong.size > 0) throw refusalOf([...wrong.values()], rightful.saga, when);
 }
 
 /** Whether another file stands there than the saga knew, as far as that can be told, and that was not said to be right. */
@@ -116,22 +124,39 @@ export async function isReplaced(file: string, rightful: Rightful, at: Headers):
   return knew !== undefined && stands !== undefined && !isSameFile(knew, stands.identity);
 }
 
-async function expectRight(needed: Needed, rightful: Rightful, at: Headers, when: When): Promise<void> {
-  const { disk, file, isWritten, withoutIt } = needed;
-  const { saga } = rightful;
-  const wrong = await whatIsWrong(needed, rightful, at, when);
-  if (wrong === undefined) return;
-  const { found, stands } = wrong;
-  const lost = stands ? null : withoutIt;
-  const accept = `"blocksaga resume --offline ${saga} --accept-image ${file}"`;
-  throw new BlocksagaError(
-    'FILES',
-    `disk ${disk.disk}: ${found}; it is to be ${isWritten ? 'written to' : 'booted from'}. ` +
-      `${when === 'meanwhile' ? 'It was replaced while this recovery worked' : 'Nothing has been changed'}. ` +
-      'Find that file ("find -inum" looks for it) and put the right file back, then run this again. ' +
-      `${lost ?? `If ${stands ? 'what stands there is the right image, such as a copy from a backup' : 'a copy of it, as from a backup, is put there'}, say so`}: ${accept}`,
-    { saga, disk: disk.disk },
+/** A name that leads elsewhere: what is found there in words, and whether anything stands there. */
+interface Wrong {
+  readonly needed: Needed;
+  readonly found: string;
+  readonly stands: boolean;
+}
+
+/** One command says it of all of them; the saga remembers none of them until it goes on. */
+function refusalOf(wrong: readonly Wrong[], saga: string, when: When): BlocksagaError {
+  const found = wrong.map(
+    ({ needed: { disk, isWritten }, found: words }) =>
+      `disk ${disk.disk}: ${words}; it is to be ${isWritten ? 'written to' : 'booted from'}`,
   );
+  const remedies = new Set(wrong.map(remedyOf));
+  const images = wrong.map(({ needed: { file } }) => file);
+  const accepting = images.map(file => `--accept-image ${file}`).join(' ');
+  return new BlocksagaError(
+    'FILES',
+    `${found.join('; ')}. ` +
+      `${when === 'meanwhile' ? 'It was replaced while this recovery worked' : 'Nothing has been changed'}. ` +
+      'Find that file ("find -inum" looks for it) and put the right file back' +
+      `${wrong.length > 1 ? ', for each of these names' : ''}, then run this again. ` +
+      `${[...remedies].join('. ')}: "blocksaga resume --offline ${saga} ${accepting}"`,
+    { saga, images, ...(wrong[0] && { disk: wrong[0].needed.disk.disk }) },
+  );
+}
+
+function remedyOf({ needed: { withoutIt }, stands }: Wrong): string {
+  if (!stands && withoutIt !== null) return withoutIt;
+  const ifRight = stands
+    ? 'what stands there is the right image, such as a copy from a backup'
+    : 'a copy of it, as from a backup, is put there';
+  return `If ${ifRight}, say so`;
 }
 
 /** What is found there in words, and whether anything stands there; undefined where it is right, or nothing tells. */
