@@ -4,6 +4,7 @@
  * refused.
  */
 import type { Files } from '../images/files.ts';
+import type { FilesFound } from '../plan/files-found.ts';
 import type { DiskPlan, Plan } from '../plan/plan.ts';
 import { namesOf, oldNamesOf, standingFiles, wrongNames } from '../steps/prepare/boot-names.ts';
 import { leadsElsewhere } from '../steps/prepare/expect-names.ts';
@@ -33,16 +34,17 @@ async function findFiles(
   { disks }: Plan,
   files: Files,
   open: ReadonlySet<string> | undefined,
-): Promise<Pick<Plan, 'identities' | 'astray'>> {
+): Promise<Pick<Plan, keyof FilesFound>> {
   const inUse = disks
     .flatMap(disk => oldNamesOf({}, disk))
     .map(name => ({ ...name, mustStand: open !== undefined }));
   const wrong = open === undefined ? [] : await wrongNames(files, inUse, open);
   const stand = await identitiesOf(disks.flatMap(standingFiles), files);
-  if (wrong.length === 0) return { identities: stand };
+  const areOpen = open === undefined ? {} : ({ areOpen: true } as const);
+  if (wrong.length === 0) return { identities: stand, ...areOpen };
   const astray = Object.fromEntries(wrong.map(({ file }) => [file, stand[file] ?? null]));
   const identities = Object.fromEntries(Object.entries(stand).filter(([file]) => !(file in astray)));
-  return { identities, astray };
+  return { identities, ...areOpen, astray };
 }
 
 /** Of the names that a boot will go by, those of images that the guest is on now. */

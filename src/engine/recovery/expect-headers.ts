@@ -1,6 +1,6 @@
 /**
- * Images that a saga knows by their names alone, since it did not see QEMU's files or its journal lacks them: whether what stands under
- * such a name can be the image that the saga knew, by what its header leads to. A third party's image rarely stands where that one did;
+ * Images that a saga knows by their names alone, since it did not see QEMU's files or which of them were open, or its journal lacks them:
+ * whether what stands under such a name can be the image that the saga knew, by what its header leads to. A third party's image rarely stands where that one did;
  * where it does nothing tells the two apart, and the result says which images were not proved. It only reads.
  */
 import { plainName } from '../../guest/graph.ts';
@@ -23,7 +23,9 @@ interface Lead {
 export interface KnownFiles {
   /** By their names, the identities of the files that the saga has found or made. */
   readonly known: ReadonlyMap<string, string>;
-  /** Of those whose identities are not known: what tells that another image stands there. */
+  /** Those that were found under their names when it was planned, while no /proc told whether QEMU had other files open. */
+  readonly guessed: ReadonlySet<string>;
+  /** Of those whose identities are not known, or guessed: what tells that another image stands there. */
   readonly leads: Leads;
   /** By their names, the files that stood there when it was planned, and that QEMU did not have open. */
   readonly astray: NonNullable<Plan['astray']>;
@@ -72,13 +74,14 @@ export interface Headers {
 /** Why what stands under the name of an image that is known by that alone is not it, in words; undefined where nothing tells. */
 export async function whyNotIt(
   file: string,
-  { known, leads, astray, accepted }: KnownFiles,
+  { known, guessed, leads, astray, accepted }: KnownFiles,
   { files, images }: Headers,
 ): Promise<string | undefined> {
-  if (known.has(file) || accepted.includes(file)) return undefined;
+  if (accepted.includes(file)) return undefined;
+  const knew = known.get(file);
+  if (knew !== undefined && !(guessed.has(file) && (await standsThere(knew, file, files)))) return undefined;
   const stood = astray[file] ?? undefined;
-  const stands = stood === undefined ? undefined : await files.stat(file);
-  if (stood !== undefined && stands !== undefined && isSameFile(stood, stands.identity))
+  if (stood !== undefined && (await standsThere(stood, file, files)))
     return 'it stood there when the saga was planned, and QEMU had another file open';
   const lead = leads.get(file);
   if (lead === undefined) return undefined;
@@ -88,6 +91,11 @@ export async function whyNotIt(
   for (const meant of lead.to) if (await isSame(found, meant, files)) return undefined;
   const [meant = null] = lead.to;
   return `its header leads to ${found ?? 'no image'}, and not to ${meant ?? 'none'}`;
+}
+
+async function standsThere(identity: string, file: string, files: Pick<Files, 'stat'>): Promise<boolean> {
+  const stands = await files.stat(file);
+  return stands !== undefined && isSameFile(identity, stands.identity);
 }
 
 async function isSame(

@@ -45,18 +45,22 @@ export function rightfulFiles(
   isBegun: boolean,
 ): Rightful {
   const known = new Map<string, string>(Object.entries(plan.identities ?? {}));
+  const guessed = new Set(plan.areOpen ? [] : known.keys());
   const names = new Set(known.keys());
   for (const stage of stagesOf(plan)) {
     const own = recordsOfStage(records, stage.name);
     for (const disk of stage.plan.disks) {
       const claim = heldClaim(disk, own);
-      if (claim !== undefined) known.set(disk.image.file, claim);
+      if (claim !== undefined) {
+        known.set(disk.image.file, claim);
+        guessed.delete(disk.image.file);
+      }
       for (const image of [...disk.chain, ...chainOfImage(disk)]) names.add(plainName(image.file));
     }
   }
   const unknown = accepted.find(file => !names.has(file));
   if (unknown === undefined)
-    return { saga, known, leads: leadsIn(plan), astray: plan.astray ?? {}, accepted, isBegun };
+    return { saga, known, guessed, leads: leadsIn(plan), astray: plan.astray ?? {}, accepted, isBegun };
   throw new BlocksagaError(
     'REQUEST_INVALID',
     `${unknown} is no image of saga ${saga}: its images are ${[...names].toSorted().join(', ')}`,
