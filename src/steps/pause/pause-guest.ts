@@ -4,6 +4,7 @@
  * pause cannot be seen: QEMU keeps no count of them, and the guest is resumed.
  */
 import { BlocksagaError } from '../../errors.ts';
+import { readGraph } from '../../guest/graph.ts';
 import {
   holdGuest,
   lastSeen,
@@ -15,7 +16,7 @@ import {
   resumeVcpus,
   wasPausedByUs,
 } from '../../guest/hold-guest.ts';
-import { takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
+import { isTaking, takingMark, unmarkTaking } from '../../guest/mark-taking.ts';
 import { expectNotMigrating, isLive, lookAtGuest } from '../../guest/migration.ts';
 import { expectPlugged, expectPluggedIn } from '../../guest/unplugged.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
@@ -86,7 +87,9 @@ export const pauseGuest: Step = {
     return { ...paused, clean };
   },
 
-  async adopt({ observed }) {
+  /** A process may have died before its mark, where its guest was paused already. */
+  async adopt({ qmp, plan, observed }) {
+    if (isMarkedBefore(plan)) await markUnlessTaken(qmp, plan);
     return observed;
   },
 
@@ -165,6 +168,13 @@ function marksOf(plan: Plan): readonly Command[] {
   if (!plan.marksQemu) return [];
   const taking = isMarkedBefore(plan) ? takingMark(plan) : null;
   return taking === null ? [markOf(plan)] : [markOf(plan), taking];
+}
+
+/** What is in front without the mark is a third party's, and stays known as that. */
+async function markUnlessTaken(qmp: QmpClient, plan: Plan): Promise<void> {
+  if (!plan.marksQemu || (await isTaking(qmp, plan))) return;
+  const graph = await readGraph(qmp);
+  if (!plan.disks.some(disk => graph.showsImage(disk))) await qmp.pipeline(marksOf(plan));
 }
 
 /** Whether the mark of the snapshot is put in front of the pause. */
