@@ -7,6 +7,7 @@ import type { ChainImage, DiskPlan } from '../plan/plan.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { BlockdevOptions, BlockdevRefOrNull } from '../qmp/schema.generated.ts';
 import type { Graph } from './graph.ts';
+import { refusedByName } from './refused-by-name.ts';
 
 /** The name of the node that the old image is open as. */
 export async function reviveSource(qmp: QmpClient, graph: Graph, disk: DiskPlan): Promise<string> {
@@ -32,15 +33,16 @@ export async function openAgain(
   backing: BlockdevRefOrNull,
 ): Promise<void> {
   const [asFile, asDevice] = PROTOCOLS;
+  const opened = sourceOptions(disk, place, backing, asFile);
   try {
-    await qmp.execute('blockdev-add', sourceOptions(disk, place, backing, asFile));
+    await qmp.execute('blockdev-add', opened);
   } catch (error) {
     // The name does not tell: /dev/shm has files, and a link elsewhere may lead to a device. QEMU refuses the wrong one.
     if (!(error instanceof BlocksagaError) || error.code !== 'QMP_COMMAND') throw error;
     const [reply] = await qmp.pipeline([
       { execute: 'blockdev-add', arguments: sourceOptions(disk, place, backing, asDevice) },
     ]);
-    if (!reply.ok) throw error;
+    if (!reply.ok) throw refusedByName(error, disk, filenamesIn(opened));
   }
 }
 
@@ -60,6 +62,14 @@ function sourceOptions(
   if (image.driver === 'raw') return { driver: 'raw', ...common, file };
   if (image.driver === 'luks') return { driver: 'luks', ...common, file, ...luksSecret(image) };
   return { driver: 'qcow2', ...common, file, backing, ...qcow2Secret(image) };
+}
+
+/** Of all images that are opened with these. */
+function filenamesIn(options: object): readonly string[] {
+  return Object.entries(options).flatMap(([key, value]) => {
+    if (key === 'filename') return [String(value)];
+    return typeof value === 'object' && value !== null ? filenamesIn(value) : [];
+  });
 }
 
 /**

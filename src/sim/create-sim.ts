@@ -264,6 +264,7 @@ export function createSim(options: SimOptions = {}): Sim {
     host,
     moved: () => foreign.moved,
     putBack: path => foreign.putBack(path),
+    putTheirsBack: path => foreign.putTheirsBack(path),
     process: () => qemu,
     settle: () => guest.settle(clock.now()),
     guest: () => guest,

@@ -32,6 +32,8 @@ export interface World {
   readonly moved: readonly MovedFile[];
   /** Has an administrator put the file back that had the name first; false where it has no name any more. */
   putBack(path: string): boolean;
+  /** Has an administrator give the name to the third party's file again that was moved aside for the first one; false where there is none. */
+  putTheirsBack(path: string): boolean;
   readonly guest: { readonly acknowledged: number };
   readonly running: boolean;
   /** Its agent has frozen the guest's file systems. */
@@ -59,6 +61,7 @@ interface Sources {
   readonly host: Host;
   readonly moved: () => readonly MovedFile[];
   readonly putBack: (path: string) => boolean;
+  readonly putTheirsBack: (path: string) => boolean;
   readonly process: () => Process | undefined;
   readonly settle: () => void;
   readonly guest: () => Guest;
@@ -90,6 +93,10 @@ class SimulatedWorld implements World {
 
   putBack(path: string): boolean {
     return this.#sources.putBack(path);
+  }
+
+  putTheirsBack(path: string): boolean {
+    return this.#sources.putTheirsBack(path);
   }
 
   get alive(): boolean {

@@ -77,3 +77,29 @@ test('where each file is by now is known also behind a directory that was put ba
   const [ofTheirs, ofOther] = foreign.moved.slice(-2).map(({ to = '' }) => birthOf(to));
   expect([ofTheirs, ofOther]).toEqual([theirs, other]);
 });
+
+test('a file that was removed from a replaced directory is not back with the first one', () => {
+  const { host, foreign } = scene();
+  foreign.act({ path: '/images/a', how: 'replaceDirectory' });
+  host.write('/images/c', IMAGE);
+  foreign.act({ path: '/images/c', how: 'recreate' });
+  foreign.act({ path: '/images/a', how: 'remove' });
+  expect(foreign.putBack('/images/b')).toBe(true);
+  const isBack = (path: string) => foreign.moved.findLast(each => each.path === path)?.back !== undefined;
+  expect(['/images/a', '/images/b', '/images/c'].map(isBack)).toEqual([true, true, false]);
+});
+
+test('a file of theirs that was put aside has the name again, and the first one is where it can be found', () => {
+  const { foreign, births, birthOf } = scene();
+  expect(foreign.putTheirsBack('/images/b')).toBe(false);
+  foreign.act({ path: '/images/b', how: 'replaceDirectory' });
+  const theirs = birthOf('/images/b');
+  expect(foreign.putTheirsBack('/images/b')).toBe(false);
+  foreign.putBack('/images/b');
+  expect(foreign.putTheirsBack('/images/b')).toBe(true);
+  expect(birthOf('/images/b')).toBe(theirs);
+  const moved = foreign.moved.find(({ path }) => path === '/images/b');
+  expect([birthOf(moved?.to ?? ''), moved?.back]).toEqual([births[1], undefined]);
+  expect(foreign.putBack('/images/b')).toBe(true);
+  expect(birthOf('/images/b')).toBe(births[1]);
+});

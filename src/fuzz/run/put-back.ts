@@ -5,40 +5,54 @@
 import type { SaidAbove } from '../../engine/recovery/find-above.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Sim } from '../../sim/create-sim.ts';
+import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import { newestShown } from '../laws/judge-writes.ts';
 import { asksFor, isUnproved } from '../laws/moved-files.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { fileInChain } from '../scenario/wish-files.ts';
 
+type Asking = Pick<SagaResult, 'error'> | undefined;
+
 /**
  * The files that the error of a saga names and that are right where they stand, though other ones than it knew: those into which QEMU has
  * written last, and first ones that were put back.
  */
-export function rightWhereTheyStand(
-  { world }: Sim,
-  result: Pick<SagaResult, 'error'> | undefined,
-): readonly string[] {
-  const { acknowledged } = world.guest;
-  const newest = (file: string | undefined) =>
-    file === undefined ? 0 : newestShown(world.readFile(file), acknowledged);
-  return world.moved.flatMap(({ path, to, made, birth, back }) => {
+export function rightWhereTheyStand(sim: Sim, result: Asking): readonly string[] {
+  const { world } = sim;
+  return world.moved.flatMap(each => {
+    const { path, to, made, birth, back } = each;
     const stands = world.host.files.get(path);
     // The first file has been put back, and the saga knew another one's.
-    if (back !== undefined && stands?.birth === birth && asksFor(result, path)) return [path];
+    if (back !== undefined && stands?.birth === birth && asksFor(result, path))
+      return hasWrittenTheirs(sim, each) ? [] : [path];
     if (stands === undefined || stands.written === made?.written || !asksFor(result, path)) return [];
-    return newest(path) > newest(to) ? [path] : [];
+    return newestIn(sim, path) > newestIn(sim, to) ? [path] : [];
   });
+}
+
+/** Whether QEMU had a third party's file open that was moved aside for the first one, and has written to it last. */
+function hasWrittenTheirs(sim: Sim, { path, back, made }: MovedFile): boolean {
+  const theirs = sim.world.host.files.get(back ?? '');
+  if (theirs === undefined || theirs.birth !== made?.birth || theirs.written === made.written) return false;
+  return newestIn(sim, back) > newestIn(sim, path);
+}
+
+function newestIn({ world }: Sim, file: string | undefined): number {
+  return file === undefined ? 0 : newestShown(world.readFile(file), world.guest.acknowledged);
+}
+
+/** Of those that it asks to have back, the third parties' files that QEMU had open get their names again; true where there was one. */
+export function putBackWhatWasOpen(sim: Sim, result: Asking): boolean {
+  const { world } = sim;
+  const open = world.moved.filter(each => asksFor(result, each.path) && hasWrittenTheirs(sim, each));
+  return open.filter(({ path }) => world.putTheirsBack(path)).length > 0;
 }
 
 /**
  * The names that the error of a saga asks about and under which rightly nothing is: no third party has taken them from a file, so that
  * the saga had not made it, or has removed it.
  */
-export function rightlyNotThere(
-  { world }: Sim,
-  result: Pick<SagaResult, 'error'> | undefined,
-  names: readonly string[],
-): readonly string[] {
+export function rightlyNotThere({ world }: Sim, result: Asking, names: readonly string[]): readonly string[] {
   const isTaken = (name: string) => world.moved.some(({ path, back }) => path === name && back === undefined);
   return names.filter(name => !world.host.files.has(name) && !isTaken(name) && asksFor(result, name));
 }
@@ -47,20 +61,13 @@ export function rightlyNotThere(
  * The names that the error of a saga asks about and under which rightly a file is that it does not know, as its journal is older than that:
  * no third party has put another one there.
  */
-export function rightlyUnknown(
-  { world }: Sim,
-  result: Pick<SagaResult, 'error'> | undefined,
-  names: readonly string[],
-): readonly string[] {
+export function rightlyUnknown({ world }: Sim, result: Asking, names: readonly string[]): readonly string[] {
   const isTaken = (name: string) => world.moved.some(({ path, back }) => path === name && back === undefined);
   return names.filter(name => world.host.files.has(name) && !isTaken(name) && isUnproved(result, name));
 }
 
 /** The files that the error of a saga names, and asks to have back; true where there was one to be put back. */
-export function putBackWhatIsAskedFor(
-  { world }: Sim,
-  result: Pick<SagaResult, 'error'> | undefined,
-): boolean {
+export function putBackWhatIsAskedFor({ world }: Sim, result: Asking): boolean {
   const asked = [...new Set(world.moved.map(each => each.path))].filter(path => asksFor(result, path));
   return asked.filter(path => world.putBack(path)).length > 0;
 }

@@ -22,6 +22,7 @@ import { diskName, SAGA } from '../scenario/wish-request.ts';
 import { lastAbove } from './last-above.ts';
 import {
   putBackWhatIsAskedFor,
+  putBackWhatWasOpen,
   putOldBack,
   rightlyNotThere,
   rightlyUnknown,
@@ -85,7 +86,8 @@ export async function recoverAndBoot(
           ...rightlyUnknown(sim, asked, sides),
         ].filter(file => !right.has(file));
         for (const file of more) right.add(file);
-        if (more.length === 0 && !putBackWhatIsAskedFor(sim, asked)) throw error;
+        if (more.length === 0 && !putBackWhatWasOpen(sim, asked) && !putBackWhatIsAskedFor(sim, asked))
+          throw error;
       }
     }
   };

@@ -37,6 +37,11 @@ export interface ForeignFiles {
    * no name leads to that file any more.
    */
   putBack(path: string): boolean;
+  /**
+   * As an administrator does who finds that QEMU had that one open: gives the name to the third party's file again that was moved aside
+   * for the first one. False where there is none.
+   */
+  putTheirsBack(path: string): boolean;
 }
 
 /** Where a file is that was in a directory which has another name by now. */
@@ -64,6 +69,10 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
     let at = moved.length;
     while (host.files.has(`${name}${at}`) || host.directories.has(`${name}${at}`)) at += 1;
     return `${name}${at}`;
+  }
+
+  function birthsOfTheirs(): ReadonlySet<number> {
+    return new Set(moved.flatMap(({ made }) => made?.birth ?? []));
   }
 
   /** Each image in it loses its name at once; where it is replaced, by one with copies of other images in it. */
@@ -95,8 +104,10 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
     };
     const since = moved.findIndex(({ path, to }) => to === `${aside}${path.slice(directory.length)}`);
     const backMs = epochMs();
+    const theirs = birthsOfTheirs();
+    const isGone = ({ to, birth }: MovedFile) => to === undefined && !theirs.has(birth);
     moved = moved.map((each, at) => ({
-      ...(at < since ? {} : { back: `${own}${each.path.slice(directory.length)}`, backMs }),
+      ...(at < since || isGone(each) ? {} : { back: `${own}${each.path.slice(directory.length)}`, backMs }),
       ...placeOf(each),
     }));
   }
@@ -104,7 +115,7 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
   /** What others than third parties have made in the one that goes comes along, where its name is free; by its old name, its new one. */
   function carryOver(from: string, to: string): ReadonlyMap<string, string> {
     const carried = new Map<string, string>();
-    const theirs = new Set(moved.flatMap(({ made }) => made?.birth ?? []));
+    const theirs = birthsOfTheirs();
     for (const [path, { birth }] of [...host.files]) {
       const name = `${to}${path.slice(from.length)}`;
       if (directoryOf(path) !== from || theirs.has(birth) || host.files.has(name)) continue;
@@ -133,6 +144,23 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
     return true;
   }
 
+  function putTheirsBack(path: string): boolean {
+    const theirs = moved.findLast(each => each.path === path && each.back !== undefined);
+    const { back = '', made } = theirs ?? {};
+    if (theirs === undefined || made === undefined || host.files.get(back)?.birth !== made.birth)
+      return false;
+    const to = freeName(`${directoryOf(path)}/theirs-moved`);
+    host.rename(path, to);
+    host.rename(back, path);
+    host.syncDirectory(directoryOf(path));
+    moved = moved.map(each => {
+      if (each !== theirs) return each;
+      const { back: _, backMs: __, ...taken } = each;
+      return { ...taken, to };
+    });
+    return true;
+  }
+
   return {
     get moved() {
       return moved;
@@ -157,6 +185,7 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
       moved = [...moved, { path, atMs: epochMs(), birth: file.birth, to, made }];
     },
     putBack,
+    putTheirsBack,
   };
 }
 

@@ -6,11 +6,11 @@
 import { BlocksagaError, invariant } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
+import { refusedByName } from '../../guest/refused-by-name.ts';
 import { revivedName } from '../../guest/revive-source.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { ChainImage, DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
-import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
 import { type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 
@@ -90,7 +90,9 @@ async function stackAgainByFile(
     const above = leavingImages(disk);
     const reached = above.findIndex(({ file }) => graph.front(disk) === file);
     for (let place = (reached === -1 ? above.length : reached) - 1; place >= 0; place -= 1) {
-      throwFirst([disk], await qmp.pipeline([overlayAgain(disk, place, above[place], await readGraph(qmp))]));
+      const again = overlayAgain(disk, place, above[place], await readGraph(qmp));
+      const [reply] = await qmp.pipeline([again]);
+      if (!reply.ok) throw refusedByName(reply.error, disk, [again.arguments['snapshot-file']]);
     }
   }
 }
