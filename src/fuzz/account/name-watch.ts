@@ -29,6 +29,13 @@ const REOPENS: ReadonlySet<string> = new Set([
 ]);
 const WRITES_BELOW: ReadonlySet<string> = new Set(['block-commit', 'block-stream']);
 const NAMES = new RegExp(`"(${DIRECTORY}/[^"]+)"`, 'g');
+const NONE: ReadonlySet<string> = new Set();
+
+/** Most of what is sent are queries, which name no file: they are not searched. */
+function namesIn(said: string): ReadonlySet<string> {
+  if (!said.includes(DIRECTORY)) return NONE;
+  return new Set(Array.from(said.matchAll(NAMES), ([, name = '']) => name));
+}
 
 export class NameWatch {
   readonly openings: Opening[] = [];
@@ -49,7 +56,7 @@ export class NameWatch {
       const { execute = '', arguments: given } = message as { execute?: string; arguments?: { base?: Json } };
       // The image that is committed stays open as it is; its base is opened anew, to be written to.
       const said = JSON.stringify(execute === 'block-commit' ? (given?.base ?? null) : message);
-      const names = new Set(Array.from(said.matchAll(NAMES), ([, name = '']) => name));
+      const names = namesIn(said);
       const reopens = REOPENS.has(execute);
       if (names.size === 0 && !reopens) continue;
       const looked = new Set([...this.#looks].flatMap(([name, ms]) => (ms === atMs ? [name] : [])));

@@ -3,7 +3,9 @@
  * it wrote there is nowhere else; and whether a third party had a chain shortened, which nothing undoes. It looks only when it is asked to, at the simulator's own state, and judges nothing.
  */
 import type { Sim } from '../../sim/create-sim.ts';
+import type { Qemu } from '../../sim/state/state.ts';
 import type { Scenario } from '../scenario/scenario.ts';
+import { isMerge } from '../scenario/wish.ts';
 import { type Asked, type NewSet, newSetsOf } from '../scenario/wish-files.ts';
 import { frontsInPlace, ownFronts, takeSight } from './sight.ts';
 
@@ -27,6 +29,8 @@ export class OvertakenWatch {
   /** Whether it has sent what switches them. */
   #switches = false;
   readonly #isPaused: boolean;
+  /** What it asks for shortens chains. */
+  readonly #mayShorten: boolean;
   #lengths: readonly number[] | undefined;
   readonly #sim: Sim;
   readonly #named: readonly number[];
@@ -35,6 +39,8 @@ export class OvertakenWatch {
   /** Of these the old image is the new one, or was in front, below the overlay that is to go. */
   #covered: readonly number[] = [];
   #isOver: boolean;
+  /** What QEMU had at the last look, and whether one of the named disks was on its new image in that. */
+  #seen: { readonly qemu: Qemu | undefined; readonly isAnyOnNew: boolean } | undefined;
   /** How many writes had completed when a disk was first seen there. */
   #acknowledged: number | undefined;
 
@@ -42,6 +48,7 @@ export class OvertakenWatch {
     this.#sim = sim;
     this.#named = wish.named;
     this.#isPaused = guest.paused;
+    this.#mayShorten = isMerge(wish);
     this.#asked = { guest, wish };
     [this.#set] = newSetsOf(this.#asked);
     this.#isOver = !OVERTAKEN.has(wish.operation);
@@ -51,12 +58,13 @@ export class OvertakenWatch {
   begin(covered: readonly number[]): void {
     this.#covered = covered;
     [this.#set] = newSetsOf({ ...this.#asked, coveredFirst: covered });
+    this.#seen = undefined;
   }
 
   /** The saga enters a state; what the guest does from the first one on that rolls forward is of the saga's doing. */
   enter(place: string): void {
     this.look();
-    this.#lengths ??= this.#chains();
+    if (this.#mayShorten) this.#lengths ??= this.#chains();
     if (place === 'finalizeRest' && !this.#shortens) this.ranOnNew ||= this.#isShortened();
     if (ROLL_FORWARD.has(place)) this.#isOver = true;
   }
@@ -76,19 +84,27 @@ export class OvertakenWatch {
   }
 
   look(): void {
-    if (this.#isOver) return;
-    const own = ownFronts(this.#sim);
-    const fronts = frontsInPlace(this.#sim);
-    const isOnNew = (index: number) => {
-      const front = this.#covered.includes(index) ? fronts[index]?.path : own[index];
-      return front !== undefined && front === this.#set(index)[0];
-    };
-    if (!this.#named.some(isOnNew)) return;
+    if (this.#isOver || !this.#isAnyOnNew()) return;
     const { running, guest } = this.#sim.world;
     this.#acknowledged ??= guest.acknowledged;
     const mayHaveRun = this.#isPaused && !this.#switches;
     if (!running && guest.acknowledged === this.#acknowledged && !mayHaveRun) return;
     this.ranOnNew = true;
     this.#isOver = true;
+  }
+
+  /** Follows from what QEMU has alone, which is another object once it has changed: most looks find the same one again. */
+  #isAnyOnNew(): boolean {
+    const { qemu } = this.#sim.world;
+    if (this.#seen === undefined || this.#seen.qemu !== qemu) {
+      const own = ownFronts(this.#sim);
+      const fronts = frontsInPlace(this.#sim);
+      const isOnNew = (index: number) => {
+        const front = this.#covered.includes(index) ? fronts[index]?.path : own[index];
+        return front !== undefined && front === this.#set(index)[0];
+      };
+      this.#seen = { qemu, isAnyOnNew: this.#named.some(isOnNew) };
+    }
+    return this.#seen.isAnyOnNew;
   }
 }
