@@ -109,12 +109,15 @@ export class Moments {
 
   files(files: Files): Files {
     const around = this.#aroundFile;
+    const { removeUnfinished } = files;
     return {
-      stat: path => files.stat(path),
-      imageInfo: (path, driver) => files.imageInfo(path, driver),
+      ...files,
       createExclusive: (...args) => around('createExclusive', () => files.createExclusive(...args)),
       unlink: (path, identity) => around('unlink', () => files.unlink(path, identity)),
       syncDirectory: path => around('syncDirectory', () => files.syncDirectory(path)),
+      ...(removeUnfinished && {
+        removeUnfinished: (...args) => around('removeUnfinished', () => removeUnfinished.apply(files, args)),
+      }),
     };
   }
 
@@ -157,7 +160,13 @@ export class Moments {
     };
     const kinds = (records: readonly { readonly kind: string }[]) =>
       records.map(record => record.kind).join('+');
+    const { renew, release, forget, standing, accept } = journal;
     return {
+      ...(renew && { renew: renewals => around('renew', () => renew.call(journal, renewals)) }),
+      ...(release && { release: lease => around('release', () => release.call(journal, lease)) }),
+      ...(forget && { forget: () => forget.call(journal) }),
+      ...(standing && { standing: saga => standing.call(journal, saga) }),
+      ...(accept && { accept: saga => aroundNow('accept', () => accept.call(journal, saga)) }),
       begin: saga => aroundNow('begin', () => journal.begin(saga)),
       takeOver: (id, options) => aroundNow('takeOver', () => journal.takeOver(id, options)),
       confirm: lease => journal.confirm(lease),

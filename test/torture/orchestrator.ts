@@ -49,10 +49,7 @@ async function obey(order: Order): Promise<void> {
   });
   const kept = moments.journal(journal);
   const engine = createEngine({ journal: kept });
-  const proved = order.proves
-    ? ((await provedFilesOf({ qmp: order.qmp }, order.fronts)) ?? localFiles)
-    : undefined;
-  const files = proved === undefined ? moments.files(localFiles) : { ...proved, ...moments.files(proved) };
+  const files = moments.files((await provedFilesOf({ qmp: order.qmp }, order.fronts)) ?? localFiles);
   const images = moments.images(localImages);
   const guest = { qmp: moments.connect(connectSocket(order.qmp)), files };
   say({ says: 'begun' });

@@ -23,8 +23,6 @@ export interface Place {
   readonly agent: string;
   /** The file in which a program keeps what it is told of the new disks. */
   readonly told: string;
-  /** Whether /proc tells which files QEMU has open. */
-  readonly proves?: boolean;
 }
 
 /** What a third party sends right before the command at a moment, on the same monitor, so that nothing comes between; or does to a file. */

@@ -38,9 +38,8 @@ export async function playThirdParty(arena: Arena, round: Round, id: string): Pr
   const operation = operationNamed(round.operation);
   arena.rounds += 1;
   const said: object[] = [];
-  const { place: found, before } = await setUp(arena, operation, id);
-  const act = fileActOf(round, found, before);
-  const place = act === undefined ? found : { ...found, proves: true };
+  const { place, before } = await setUp(arena, operation, id);
+  const act = fileActOf(round, place, before);
   const foreign = { messages: await messagesOf(arena, round, id), ...definedOnly({ act }) };
   const beganMs = systemClock.now();
   const first = await runAmongThirdParties(arena, round, place, foreign, said);

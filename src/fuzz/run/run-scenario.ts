@@ -273,18 +273,17 @@ class Run {
   ): Promise<End> {
     if (begun === undefined) return {};
     if ('refusal' in begun) return this.#kept.refused(begun.refusal);
-    const saga = begun;
-    this.#administrator.saga = saga;
-    saga.subscribe(notice => {
+    this.#administrator.saga = begun;
+    begun.subscribe(notice => {
       if (notice.type === 'event') this.#enter(notice.state);
       else if (notice.type === 'progress') this.#sightings.progress(notice);
     });
-    const result = await saga.result;
+    const result = await begun.result;
     if (result.outcome !== 'ready') return { result };
     const lastMs = Math.max(0, ...this.#scenario.signals.map(signal => signal.atMs)) + WARM_UP_MS;
     if (lastMs > this.#sim.clock.now()) await sleep(this.#sim.clock, lastMs + 1 - this.#sim.clock.now());
     this.#watch.signal({ signal: 'pivot' });
-    return pivotReady(saga, journal, this.#sim.clock);
+    return pivotReady(begun, journal, this.#sim.clock);
   }
 
   #submitOrResume(engine: Engine, guest: Reached): Promise<Saga> {
