@@ -18,7 +18,7 @@ import type { Witness } from './witness.ts';
 const WRITES_DEADLINE_MS = 120_000;
 const BOOT_DEADLINE_MS = 300_000;
 const QUIT_DEADLINE_MS = 60_000;
-const POLL_MS = 5;
+const POLL_MS = 10;
 const SOCKET_PATH_BYTES_MAX = 107;
 const SIZE_BYTES = 64 * 1024 * 1024;
 

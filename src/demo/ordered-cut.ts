@@ -3,12 +3,13 @@
  * all disks, and none after it. Judging is pure; reading goes through `qemu-img` with the format named, never probed,
  * and changes no image.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { invariant } from '../errors.ts';
 import {
   FIRST_SECTOR,
+  MAGIC_BYTES,
   RING_SECTORS,
   type RingSector,
   readSector,
@@ -69,17 +70,17 @@ export function checkCut(cut: Cut, firstSequence = 1): CutVerdict {
   const wrong = (why: string): CutVerdict => ({ consistent: false, upTo, why });
   for (const [disk, { sectors }] of cut.disks.entries()) {
     for (const [slot, found] of sectors.entries()) {
-      const at = `disk ${disk}, place ${slot}`;
-      if (found === 'torn') return wrong(`${at}: a torn write`);
+      const at = () => `disk ${disk}, place ${slot}`;
+      if (found === 'torn') return wrong(`${at()}: a torn write`);
       if (found !== 'none' && (found.disk !== disk || found.disks !== disks)) {
-        return wrong(`${at}: write ${found.sequence} belongs to disk ${found.disk} of ${found.disks}`);
+        return wrong(`${at()}: write ${found.sequence} belongs to disk ${found.disk} of ${found.disks}`);
       }
       const expected = lastWrite({ disk, disks, slot, upTo, firstSequence });
       const sequence = found === 'none' ? undefined : found.sequence;
       if (sequence === expected) continue;
       const holds = sequence === undefined ? 'is empty' : `holds write ${sequence}`;
       const should = expected === undefined ? 'none' : `write ${expected}`;
-      return wrong(`${at} ${holds}; with write ${upTo} on disk ${upTo % disks} it should hold ${should}`);
+      return wrong(`${at()} ${holds}; with write ${upTo} on disk ${upTo % disks} it should hold ${should}`);
     }
   }
   return { consistent: true, upTo };
@@ -112,10 +113,14 @@ export async function readCut(images: readonly CutImage[], options: ReadCutOptio
   try {
     const copy = join(directory, 'rings');
     await qemuImg(...ringsCommand(images, copy, options.shared ?? false));
-    const rings = await readFile(copy);
-    return {
-      disks: images.map((_, disk) => readRing(rings.subarray(disk * RING_BYTES, (disk + 1) * RING_BYTES))),
-    };
+    await using rings = await open(copy);
+    const ring = Buffer.alloc(RING_BYTES); // one for all: what is nothing but zeros is large
+    const disks: DiskCut[] = [];
+    for (const disk of images.keys()) {
+      const { bytesRead } = await rings.read(ring, 0, RING_BYTES, disk * RING_BYTES);
+      disks.push(readRing(ring.subarray(0, bytesRead)));
+    }
+    return { disks };
   } finally {
     await rm(directory, { recursive: true });
   }
@@ -124,9 +129,12 @@ export async function readCut(images: readonly CutImage[], options: ReadCutOptio
 /** What a ring's bytes hold. */
 export function readRing(bytes: Buffer): DiskCut {
   invariant(bytes.length === RING_BYTES, `a ring of ${bytes.length} bytes`);
-  const sectors: RingSector[] = [];
-  for (let slot = 0; slot < RING_SECTORS; slot++) {
-    sectors.push(readSector(bytes.subarray(slot * SECTOR_BYTES, (slot + 1) * SECTOR_BYTES)));
+  const sectors = Array<RingSector>(RING_SECTORS).fill('none'); // as most of them are
+  for (let at = bytes.indexOf(MAGIC_BYTES); at !== -1; ) {
+    const slot = Math.floor(at / SECTOR_BYTES);
+    const next = (slot + 1) * SECTOR_BYTES;
+    sectors[slot] = readSector(bytes.subarray(slot * SECTOR_BYTES, next));
+    at = bytes.indexOf(MAGIC_BYTES, next);
   }
   const newest = sectors.reduce(
     (max, found) => (typeof found === 'object' ? Math.max(max, found.sequence) : max),

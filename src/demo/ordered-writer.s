@@ -29,7 +29,6 @@
         .set    RING, 8192
         .set    FIRST_DRIVE, 0x80
         .set    DRIVES, 0x20            # BIOS drive numbers that are looked at
-        .set    TICK_COUNT, 5966        # 5 ms from one timer interrupt to the next, in periods of the 8254 (1193182 Hz)
         .set    TICKS, 0x46c            # where the BIOS counts timer interrupts
 
         # Memory, in segment 0 (the ROM itself is read-only once the BIOS has started).
@@ -51,8 +50,10 @@ _start: .byte   0x55, 0xaa              # option ROM
         .org    0x20
 disks:  .long   0                       # N; 0: halt, an idle guest
 first:  .long   1                       # first sequence number
-pause:  .long   0                       # ticks between writes; 0: none
-turns:  .long   0                       # 1: after each write it gives its word on COM1 and waits for one; 2: it waits first
+pause:  .word   0                       # ticks between writes; 0: none
+retry:  .word   1                       # ticks until a write that has failed is tried again
+turns:  .word   0                       # 1: after each write it gives its word on COM1 and waits for one; 2: it waits first
+tick:   .word   0                       # from one timer interrupt to the next, in periods of the 8254 (1193182 Hz); 0: 65536
 
         .org    0x30
 pnp:    .ascii  "$PnP"
@@ -116,14 +117,14 @@ look:   xorl    %eax, %eax              # sector 0
 
         movb    $0x34, %al              # timer 0, both bytes, rate generator
         outb    %al, $0x43
-        movb    $TICK_COUNT & 0xff, %al
+        movw    %cs:tick, %ax
         outb    %al, $0x40
-        movb    $TICK_COUNT >> 8, %al
+        movb    %ah, %al
         outb    %al, $0x40
 
         movl    %cs:first, %eax
         movl    %eax, SEQUENCE
-        cmpl    $2, %cs:turns
+        cmpw    $2, %cs:turns
         jne     write
         call    hear
 
@@ -161,7 +162,7 @@ write:  movl    SEQUENCE, %eax
         movl    SEQUENCE, %eax          # completed: now it may be known
         call    report
         incl    SEQUENCE
-        cmpl    $0, %cs:turns
+        cmpw    $0, %cs:turns
         je      4f
         call    say
         call    hear
@@ -175,7 +176,7 @@ write:  movl    SEQUENCE, %eax
 failed: movl    SEQUENCE, %eax
         orl     $0x80000000, %eax
         call    report
-        movw    $10, %ax
+        movw    %cs:retry, %ax
         call    wait
         jmp     write
 
@@ -207,16 +208,18 @@ say:    movw    $0x3fd, %dx             # line status
 5:      inb     %dx, %al
         testb   $0x20, %al              # may send
         jz      5b
-        movw    $0x3f8, %dx
+        movb    $0xf8, %dl
         outb    %al, %dx
         ret
 
-# Waits for the word.
+# Waits for the word, and looks for it once in each tick.
 hear:   movw    $0x3fd, %dx
 6:      inb     %dx, %al
         testb   $1, %al                 # has come
-        jz      6b
-        movw    $0x3f8, %dx
+        jnz     8f
+        hlt
+        jmp     6b
+8:      movb    $0xf8, %dl
         inb     %dx, %al
         ret
 

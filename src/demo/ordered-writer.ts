@@ -14,10 +14,17 @@ export const RING_SECTORS = 8192;
 /** SeaBIOS gives INT 13h numbers to at most 16 disks (BUILD_MAX_EXTDRIVE in its src/config.h). */
 export const DISKS_MAX = 16;
 
-/** From one interrupt of the guest's timer to the next; TICK_COUNT in the assembly source. */
-const TICK_US = 5_000;
+/** The guest waits in steps of this. */
+const STEP_US = 5_000;
+/** From one interrupt of the guest's timer to the next at most: each costs the host a part of what a write does. */
+const TICK_US_MAX = 50_000;
+/** How long the guest waits with a write that has failed, if its timer is not slower. */
+const RETRY_US = 50_000;
+/** Of its timer, the 8254. */
+const PERIODS_PER_US = 1.193182;
 const MAGIC = 0x574f5342;
-const MAGIC_BYTES = Buffer.from('BSOW');
+/** What no sector lacks that the guest has written to. */
+export const MAGIC_BYTES = Buffer.from('BSOW');
 const RECORD_BYTES = 16;
 const SEQUENCE_MAX = 2 ** 30 - 1;
 
@@ -50,8 +57,13 @@ export function guestRom({ disks, firstSequence = 1, pacingUs = 0, turn }: Guest
   const rom = Buffer.from(ORDERED_WRITER_BASE64, 'base64');
   rom.writeUInt32LE(disks, 0x20);
   rom.writeUInt32LE(firstSequence, 0x24);
-  rom.writeUInt32LE(Math.ceil(pacingUs / TICK_US), 0x28);
-  rom.writeUInt32LE(turn === undefined ? 0 : turn === 'first' ? 1 : 2, 0x2c);
+  const steps = Math.ceil(pacingUs / STEP_US);
+  const ticks = Math.ceil((steps * STEP_US) / TICK_US_MAX);
+  const tickUs = ticks === 0 ? STEP_US : (steps * STEP_US) / ticks;
+  rom.writeUInt16LE(ticks, 0x28);
+  rom.writeUInt16LE(Math.ceil(RETRY_US / tickUs), 0x2a);
+  rom.writeUInt16LE(turn === undefined ? 0 : turn === 'first' ? 1 : 2, 0x2c);
+  rom.writeUInt16LE(Math.round(tickUs * PERIODS_PER_US), 0x2e);
   const sum = rom.subarray(0, -1).reduce((total, byte) => total + byte, 0);
   rom.writeUInt8(-sum & 0xff, rom.length - 1);
   return rom;

@@ -5,11 +5,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { BlocksagaError } from '../errors.ts';
 import { sleep, systemClock } from '../qmp/clock.ts';
+import { watchOver } from './qemu-watcher.ts';
 import type { Reports } from './reports.ts';
 import { connectWitness, type Witness } from './witness.ts';
 
 const START_DEADLINE_MS = 120_000;
-const POLL_MS = 5;
+const POLL_MS = 20;
 const STDERR_BYTES_MAX = 65_536;
 
 /** A QEMU that was started here. */
@@ -33,7 +34,7 @@ export function startQemu(
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-STDERR_BYTES_MAX);
   });
-  const watcher = watch(child.pid, runtime);
+  const unwatch = child.pid === undefined ? () => undefined : watchOver(child.pid, runtime);
   const killNow = () => {
     child.kill('SIGKILL');
     reports.endNow();
@@ -42,7 +43,7 @@ export function startQemu(
   const over = new Promise<void>(resolve => {
     const end = () => {
       running = false;
-      watcher?.kill('SIGKILL');
+      unwatch();
       process.off('exit', killNow);
       resolve();
     };
@@ -67,17 +68,6 @@ export function startQemu(
       await ended;
     },
   };
-}
-
-/** A shell that kills QEMU and removes its directory when our end of its standard input closes: when we are gone. */
-function watch(pid: number | undefined, runtime: string): ChildProcess | undefined {
-  if (pid === undefined) return undefined;
-  const watcher = spawn('/bin/sh', ['-c', 'read -r _; kill -9 "$0"; rm -rf -- "$1"', String(pid), runtime], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true, // Ctrl-C reaches us, not it
-  });
-  watcher.unref();
-  return watcher;
 }
 
 /** A witness on this monitor, as soon as there is one. Throws QMP_CONNECT with what QEMU said when it ends instead, or never answers. */

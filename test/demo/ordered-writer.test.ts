@@ -17,6 +17,7 @@ import {
 const binutils = ['as', 'ld', 'objcopy'].every(tool => spawnSync(tool, ['--version']).status === 0);
 const sequences = fc.integer({ min: 1, max: 2 ** 30 - 1 });
 const disks = fc.integer({ min: 1, max: 16 });
+const pacings = fc.oneof(fc.nat(), fc.nat(200_000), fc.constant(0));
 
 describe('the guest program', () => {
   test.skipIf(!binutils)('is what its source assembles to', () => {
@@ -25,24 +26,25 @@ describe('the guest program', () => {
 
   test('is an option ROM of one sector whose bytes add up to zero, whatever is patched', () => {
     fc.assert(
-      fc.property(disks, sequences, fc.nat(), (count, firstSequence, pacingUs) => {
+      fc.property(disks, sequences, pacings, (count, firstSequence, pacingUs) => {
         const rom = guestRom({ disks: count, firstSequence, pacingUs });
         expect(rom.length).toBe(SECTOR_BYTES * rom.readUInt8(2));
         expect(rom.readUInt16LE(0)).toBe(0xaa55);
         expect(rom.reduce((sum, byte) => (sum + byte) & 0xff, 0)).toBe(0);
-        expect([rom.readUInt32LE(0x20), rom.readUInt32LE(0x24), rom.readUInt32LE(0x28)]).toEqual([
-          count,
-          firstSequence,
-          Math.ceil(pacingUs / 5_000), // in ticks of the guest
-        ]);
+        expect([rom.readUInt32LE(0x20), rom.readUInt32LE(0x24)]).toEqual([count, firstSequence]);
+        const tickUs = rom.readUInt16LE(0x2e) / 1.193182;
+        const restsUs = rom.readUInt16LE(0x28) * tickUs;
+        expect(restsUs / (Math.ceil(pacingUs / 5_000) * 5_000 || 1)).toBeCloseTo(pacingUs === 0 ? 0 : 1, 2);
+        expect(tickUs).toBeLessThan(50_001);
+        expect(rom.readUInt16LE(0x2a) * tickUs).toBeGreaterThan(49_999);
       }),
     );
   });
 
   test('is patched only where its source leaves room for it', () => {
     const unpatched = Buffer.from(ORDERED_WRITER_BASE64, 'base64');
-    const [disksAt, firstAt, pauseAt] = [0x20, 0x24, 0x28].map(at => unpatched.readUInt32LE(at));
-    expect([disksAt, firstAt, pauseAt]).toEqual([0, 1, 0]);
+    expect([0x20, 0x24].map(at => unpatched.readUInt32LE(at))).toEqual([0, 1]);
+    expect([0x28, 0x2a, 0x2c, 0x2e].map(at => unpatched.readUInt16LE(at))).toEqual([0, 1, 0, 0]);
     expect(unpatched.toString('latin1', 0x30, 0x34)).toBe('$PnP');
     expect(unpatched.at(-1)).toBe(0);
   });

@@ -11,7 +11,7 @@ import { type GuestVm, type GuestVmOptions, startGuestVm } from '../../src/demo/
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import { qemuBinary, qemuImg } from '../../src/demo/qemu-tools.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
-import { covering, isFull } from '../tiers/tier.ts';
+import { covering, isFull, often } from '../tiers/tier.ts';
 import { whyNoKvm } from './kvm.ts';
 
 const hasQemu = spawnSync(qemuBinary(), ['--version']).status === 0;
@@ -66,7 +66,7 @@ describe.skipIf(!hasQemu)('the ordered writer', () => {
     'writes in order and nothing is lost when QEMU is killed: $title',
     async options => {
       await using vm = await startGuestVm(options);
-      await vm.awaitWrites(200);
+      await vm.awaitWrites(often(60, 200));
       await expectConsistentAfterKill(vm);
     },
   );
