@@ -78,6 +78,26 @@ describe.each(CASES)('a $saga that saw no files, where $file', ({ saga, file, be
   });
 });
 
+describe('an image that has another name now gets its own back before anything is said of where the guest ran', () => {
+  test.each([
+    { saga: 'snapshot', file: OVERLAY, asked: `it may be ${OVERLAY} under another name` },
+    { saga: 'commit', file: OLD, asked: `${OLD} is not there, or no image any more` },
+  ] as const)('of a $saga, $file', async ({ saga, file, asked }) => {
+    const { sim, thirdParty, images, recover } = await dead(saga);
+    thirdParty.act({ path: file, how: 'rename' });
+    const refusal = await rejection(recover());
+    expect(refusal).toMatchObject({
+      code: 'JOURNAL_BEHIND',
+      message: expect.stringMatching(`${asked}.*irst put the right file back.*"blocksaga resume`),
+    });
+    expect(images.changes).toEqual([]);
+    expect(thirdParty.putBack(file)).toBe(true);
+    const { boot = [] } = await recover();
+    const read = new Map(boot.map(each => [0, sim.world.readFile(each.file)] as const));
+    expect(judgeWrites(read, 1)).toEqual({ upTo: sim.world.guest.acknowledged, why: undefined });
+  });
+});
+
 test('a saga that saw its files has nothing to prove', async () => {
   const sim = smallSim({ disks: 1, backingLayers: 1 });
   const life = live(sim);

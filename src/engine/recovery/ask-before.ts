@@ -15,7 +15,6 @@ import { expectRightFiles, isReplaced, type Rightful } from './expect-right-file
 import { findAbove, type SaidAbove } from './find-above.ts';
 import type { OfflineEnd } from './offline-parts.ts';
 
-/** What was found and said before anything was changed. */
 /** What was found, and said, of where the guest ran last. */
 export type Found = Pick<OfflineProgress, 'choices' | 'kept' | 'above'>;
 
@@ -39,7 +38,7 @@ export async function askBefore(
     await expectRightFiles(decide([]).parts, rightful, { files, images }, 'first');
   else await expectBothSides({ plan, records, isOlder }, rightful, { files, images });
   const { overlays, unseen } = await findAbove(
-    { id: row.id, plan, begunMs: row.createdAtMs, said, known: [...rightful.known.values()] },
+    { id: row.id, plan, begunMs: row.createdAtMs, said, known: rightful.known },
     images,
     files,
   );

@@ -159,7 +159,8 @@ export function journalIsBehind(saga: string, why: string, doubts: readonly Doub
 
 function inWords(doubt: Doubt): string {
   const { taken, later, evidence, isGone, isUnread } = doubt;
-  if (isGone) return `${taken} is not there, or no image any more, and ${later} is`;
+  if (isGone)
+    return `${taken} is not there, or no image any more, and ${later} is: where it has another name by now, first put the right file back, then run this again`;
   if (evidence === 'seenOn')
     return `a guest was seen on ${later} last, where a third party had put it, and that holds what ${taken} does not`;
   if (evidence === 'half')

@@ -91,8 +91,10 @@ function isMoved(part: Part, { index, over }: OverlayAbove): boolean {
   return (action === 'commitDown' || action === 'moveForward') && disk?.file === over.file;
 }
 
-function what({ isMoved }: OverlayAbove): string {
-  return isMoved ? 'an image of this saga that has another name now' : "an overlay of a third party's";
+function what({ knownAs }: OverlayAbove): string {
+  return knownAs !== undefined
+    ? 'an image of this saga that has another name now'
+    : "an overlay of a third party's";
 }
 
 function movedInWords(each: OverlayAbove): string {
@@ -121,19 +123,30 @@ export function toMove(part: Part, ranOn: readonly OverlayAbove[]): readonly Ove
 
 function isAsked(saga: string, open: readonly OverlayAbove[], first: OverlayAbove): BlocksagaError {
   const told = open.map(
-    ({ disk, file, over, isMoved }) =>
-      `disk ${disk}: ${file}${isMoved ? ', an image of this saga that has another name now,' : ''} stands above ${over.file}, and holds what that does not`,
+    each =>
+      `disk ${each.disk}: ${each.file}${nameTaken(each)} stands above ${each.over.file}, and holds what that does not`,
   );
-  const whose = open.some(({ isMoved }) => isMoved)
+  const isNamed = open.some(({ knownAs, mayBe }) => knownAs !== undefined || mayBe !== undefined);
+  const say = isNamed
+    ? 'First put the right file back under such a name, then run this again. Else say'
+    : 'Say';
+  const whose = open.some(({ knownAs }) => knownAs !== undefined)
     ? 'overlays that its journal does not know there'
     : "overlays of a third party's";
   return new BlocksagaError(
     'JOURNAL_BEHIND',
     `${whose} stand above images of saga ${saga}, and its journal does not know whether the guest ran on them: ` +
-      `${told.join('; ')}. Nothing has been changed. Say of each: "blocksaga resume --offline ${saga} --ran-on ${first.file}" (the guest ran ` +
+      `${told.join('; ')}. Nothing has been changed. ${say} of each: "blocksaga resume --offline ${saga} --ran-on ${first.file}" (the guest ran ` +
       `on it last: it is booted from) or "--not-on ${first.file}" (it did not, as a backup's scratch image: it is left alone)`,
     { saga, disk: first.disk },
   );
+}
+
+function nameTaken({ knownAs, mayBe }: OverlayAbove): string {
+  if (knownAs !== undefined) return ` (this saga knew that file as ${knownAs}, and it has another name now)`;
+  return mayBe === undefined
+    ? ''
+    : ` (it may be ${mayBe} under another name: nothing stands under that any more)`;
 }
 
 function isOnOtherSide(saga: string, part: Part, { disk, index, file, over }: OverlayAbove): BlocksagaError {

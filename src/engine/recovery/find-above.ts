@@ -4,10 +4,12 @@
  * backup's scratch image is such an overlay too), so it is asked. It only reads.
  */
 import { dirname } from 'node:path';
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
+import { plainName } from '../../guest/graph.ts';
 import { isSameFile } from '../../images/file-identity.ts';
 import type { Files } from '../../images/files.ts';
 import type { Images, OverlaysSeen } from '../../images/images.ts';
+import { chainOfImage } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import { stagesOf } from '../../steps/stages.ts';
 
@@ -21,8 +23,10 @@ export interface OverlayAbove {
   readonly file: string;
   readonly driver: string;
   readonly hasDataFile: boolean;
-  /** It is an image of the saga's own, under another name than its own. */
-  readonly isMoved?: true;
+  /** The name by which the saga knew that file, where it is an image of the saga's own. */
+  readonly knownAs?: string;
+  /** The name of an image of the disk's that stood where it stands, and whose file the saga has not seen: nothing stands under that. */
+  readonly mayBe?: string;
   readonly over: { readonly file: string; readonly driver: string };
 }
 
@@ -53,8 +57,8 @@ interface Asked {
   /** An overlay that was not written to since holds nothing that the saga's guest wrote. */
   readonly begunMs: number;
   readonly said: SaidAbove;
-  /** The identities of the files that it has found or made. */
-  readonly known: readonly string[];
+  /** By their names, the identities of the files that it has found or made. */
+  readonly known: ReadonlyMap<string, string>;
 }
 
 /** Looks for them. Throws REQUEST_INVALID for a file that is named and is none, or where a disk would have two. */
@@ -82,11 +86,30 @@ export async function findAbove(
   const overlays: OverlayAbove[] = [];
   for (const each of standing) {
     const identity = (await files.stat(each.file))?.identity;
-    const isMoved = identity !== undefined && known.some(one => isSameFile(one, identity));
-    overlays.push(isMoved ? { ...each, isMoved } : each);
+    const [knownAs] = [...known].find(([, one]) => identity !== undefined && isSameFile(one, identity)) ?? [];
+    const mayBe = knownAs === undefined ? await nameWithout(plan, each, known, files) : undefined;
+    overlays.push({ ...each, ...definedOnly({ knownAs, mayBe }) });
   }
   expectFound(id, named, said, overlays);
   return { overlays, unseen };
+}
+
+/** The name of an image of the plan's that stood above the same one, whose file is not known, and under which nothing stands. */
+async function nameWithout(
+  plan: Plan,
+  { index, over }: OverlayAbove,
+  known: Asked['known'],
+  files: Pick<Files, 'stat'>,
+): Promise<string | undefined> {
+  for (const { plan: stage } of stagesOf(plan)) {
+    const disk = stage.disks.find(each => each.index === index);
+    for (const chain of disk === undefined ? [] : [disk.chain, chainOfImage(disk)]) {
+      const above = chain[chain.findIndex(({ file }) => file === over.file) - 1];
+      if (above === undefined || above.unnameable !== undefined || known.has(plainName(above.file))) continue;
+      if ((await files.stat(plainName(above.file))) === undefined) return plainName(above.file);
+    }
+  }
+  return undefined;
 }
 
 type Side = Pick<OverlayAbove, 'index' | 'disk' | 'over'>;

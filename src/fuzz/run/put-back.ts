@@ -2,14 +2,11 @@
  * What an administrator does whose saga asks for it: puts a file back under the name that a third party has taken from it, where
  * that file has a name yet. Decides nothing about the saga.
  */
-import type { SaidAbove } from '../../engine/recovery/find-above.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import { newestShown } from '../laws/judge-writes.ts';
 import { asksFor, isUnproved } from '../laws/moved-files.ts';
-import type { Scenario } from '../scenario/scenario.ts';
-import { fileInChain } from '../scenario/wish-files.ts';
 
 type Asking = Pick<SagaResult, 'error'> | undefined;
 
@@ -70,17 +67,4 @@ export function rightlyUnknown({ world }: Sim, result: Asking, names: readonly s
 export function putBackWhatIsAskedFor({ world }: Sim, result: Asking): boolean {
   const asked = [...new Set(world.moved.map(each => each.path))].filter(path => asksFor(result, path));
   return asked.filter(path => world.putBack(path)).length > 0;
-}
-
-/** What the recovery asks about as an overlay, and is the image of a disk that a third party took the name from: it gets that again. */
-export function putOldBack(
-  { world }: Sim,
-  { guest, wish }: Pick<Scenario, 'guest' | 'wish'>,
-  { ranOn = [] }: SaidAbove,
-): boolean {
-  const old = wish.named.map(index => fileInChain(guest, index, 0));
-  const taken = world.moved.filter(
-    ({ path, to, back }) => old.includes(path) && ranOn.includes(to ?? '') && back === undefined,
-  );
-  return taken.filter(({ path }) => world.putBack(path)).length > 0;
 }

@@ -23,7 +23,6 @@ import { lastAbove } from './last-above.ts';
 import {
   putBackWhatIsAskedFor,
   putBackWhatWasOpen,
-  putOldBack,
   rightlyNotThere,
   rightlyUnknown,
   rightWhereTheyStand,
@@ -66,7 +65,7 @@ export async function recoverAndBoot(
         return await recover(stopAt, said());
       } catch (error) {
         if (!(error instanceof BlocksagaError && error.code === 'JOURNAL_BEHIND')) throw error;
-        if (putOldBack(sim, scenario, above)) return attemptOnce(stopAt);
+        if (putBackWhatIsAskedFor(sim, { error: error.toJSON() })) return attemptOnce(stopAt);
       }
     }
     return recover(stopAt, { ...above, front: front() });
