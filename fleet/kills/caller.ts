@@ -66,7 +66,7 @@ export class Caller {
     });
     const text = await response.text();
     const told = { status: response.status, body: text === '' ? {} : JSON.parse(text) };
-    const isOfHandler = response.status < 500 || /ask again with the id/.test(text);
+    const isOfHandler = response.status < 500 || /ask again with (the|another) id/.test(text);
     return isOfHandler ? told : undefined;
   }
 }

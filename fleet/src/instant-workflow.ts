@@ -86,7 +86,14 @@ async function submit(ctx: restate.WorkflowContext, call: AgentCall, parts: read
   const refused = submitted.flatMap(each => (each.status === 'rejected' ? [each.reason as Error] : []));
   // A refusal says more than the silence of a host which has waited for that one.
   const [first] = [...refused].sort((one, other) => codeOf(one) - codeOf(other));
-  if (first !== undefined) throw first;
+  if (first === undefined) return;
+  throw codeOf(first) < 500 ? first : givenUp(first);
+}
+
+/** The id is used up with it: a workflow runs once. */
+function givenUp({ message }: Error): restate.TerminalError {
+  const why = `${message}: given up after ${CALL.maxRetryDuration / 1000} s; a part of the group that has begun takes itself back, as the others do not come; ask again with another id`;
+  return new restate.TerminalError(why, { errorCode: 500 });
 }
 
 function codeOf(error: Error): number {
