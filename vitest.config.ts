@@ -77,7 +77,13 @@ export default defineConfig({
       },
       // A real Chromium, over the simulator and over a real QEMU.
       {
-        test: { name: 'browser', ...PATIENCE, setupFiles: counted, include: ['browser-tests/**/*.test.ts'] },
+        test: {
+          name: 'browser',
+          ...PATIENCE,
+          ...SHARED,
+          setupFiles: [...before, ...counted],
+          include: ['browser-tests/**/*.test.ts'],
+        },
       },
       {
         test: {

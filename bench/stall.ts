@@ -83,7 +83,7 @@ if (!Number.isInteger(rounds) || rounds < 1 || rounds > ROUNDS_MAX) {
 const comparisons: Comparison[] = [];
 let version = '';
 for (const count of options.disks.split(',').map(Number)) {
-  await using vm = await startGuestVm({ disks: count, cache: 'unsafe', pacingUs: 0 });
+  await using vm = await startGuestVm({ disks: count, cache: 'unsafe', pacingUs: 0, timed: true });
   version = await qemuVersion(vm);
   comparisons.push(...(await compare(vm, count)));
 }

@@ -9,6 +9,7 @@ import { ALL_STEPS } from '../src/steps/all-steps.ts';
 import type { Barrier } from '../src/steps/step/barrier.ts';
 import type { Step, StepContext } from '../src/steps/step/step.ts';
 import { often } from '../test/tiers/tier.ts';
+import { farApart } from './far-apart.ts';
 import { GROUP_LAWS, judgeGroup } from './group-laws.ts';
 import { type GroupScene, playGroup, scenes } from './group-scene.ts';
 
@@ -63,7 +64,7 @@ const DEAD: readonly GroupScene[] = range(12, 200, 1).map(diesAt => ({
 }));
 
 /** Of the groups of a sound protocol, every so many. */
-const EVERY = often(4, 1);
+const EVERY = often(10, 1);
 
 const DRAWN: readonly GroupScene[] = fc.sample(scenes, { numRuns: 400, seed: 20_261_129 });
 
@@ -135,7 +136,7 @@ const DEFECTS: readonly Defect[] = [
   {
     title: 'a member whose QEMU died goes back without asking',
     laws: ['all or none'],
-    groups: DEAD,
+    groups: farApart(DEAD),
     spoil() {
       late.isCommitted = false;
     },

@@ -10,6 +10,7 @@ import type { Junction } from '../src/engine/group-hosts.ts';
 import { ALL_STEPS } from '../src/steps/all-steps.ts';
 import type { Step, StepContext } from '../src/steps/step/step.ts';
 import { often } from '../test/tiers/tier.ts';
+import { farApart } from './far-apart.ts';
 import { GROUP_LAWS, judgeGroup } from './group-laws.ts';
 import { type HostsScene, hostsScenes, playHosts } from './hosts-scene.ts';
 
@@ -68,7 +69,7 @@ const LOST: readonly HostsScene[] = [1, 2, 3, 4, 5].flatMap(nth =>
 const DRAWN: readonly HostsScene[] = fc.sample(hostsScenes, { numRuns: 300, seed: 20_261_129 });
 
 /** Of the groups of a sound protocol, every so many. */
-const EVERY = often(6, 1);
+const EVERY = often(12, 1);
 
 function range(from: number, to: number, step: number): readonly number[] {
   return Array.from({ length: Math.ceil((to - from) / step) }, (_, at) => from + at * step);
@@ -165,7 +166,7 @@ const DEFECTS: readonly Defect[] = [
   {
     title: 'a host whose process died in doubt goes forward without asking',
     laws: ['all or none'],
-    groups: [...DEAD, ...DRAWN],
+    groups: [...farApart(DEAD), ...DRAWN],
     spoil() {
       believed.decision = 'committed';
     },
@@ -173,7 +174,7 @@ const DEFECTS: readonly Defect[] = [
   {
     title: 'a host whose process died in doubt goes back without asking',
     laws: ['all or none'],
-    groups: [...DEAD, ...DRAWN],
+    groups: [...farApart(DEAD), ...DRAWN],
     spoil() {
       believed.decision = 'rolledBack';
     },

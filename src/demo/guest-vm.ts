@@ -12,6 +12,7 @@ import { createImages, type GuestImage, type ImageFormat } from './guest-images.
 import { guestRom, type Turn } from './ordered-writer.ts';
 import { connectWhenUp, startQemu } from './qemu-process.ts';
 import { qemuBinary } from './qemu-tools.ts';
+import { reportsInFile } from './report-file.ts';
 import { type Reports, readReports } from './reports.ts';
 import type { Witness } from './witness.ts';
 
@@ -62,6 +63,8 @@ export interface GuestVmOptions {
   readonly guest?: 'ordered-writer' | 'idle';
   /** Microseconds that the guest waits after each write, in steps of 5 ms; 10,000 unless said, 0: none, a processor's worth of writing. */
   readonly pacingUs?: number;
+  /** Whether the gaps between its writes are measured, in a thread of its own. */
+  readonly timed?: boolean;
   /** Writes in turn with another guest, which is at the other end of the serial line that `extraArguments` give it. */
   readonly turn?: Turn;
   readonly cache?: GuestCache;
@@ -171,7 +174,7 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
     monitors,
     extraArguments: options.extraArguments ?? [],
   });
-  const reports = await readReports(pipe, firstSequence);
+  const reports = options.timed ? await readReports(pipe, firstSequence) : reportsInFile(pipe, firstSequence);
   const qemu = startQemu(options.qemu ?? qemuBinary(), args, reports, runtime);
   undo.defer(() => qemu.kill());
 

@@ -27,7 +27,7 @@ export interface Reports {
   errors(): number;
   /** The first disk that the guest did not find, if it gave up for that reason. */
   missingDisk(): number | undefined;
-  /** The longest time between two reported writes since the mark; a gap that is still open does not count yet. */
+  /** The longest time between two reported writes since the mark; a gap that is still open does not count yet. Of `timed` guests only. */
   gaps(): { readonly maxMs: number };
   /** Sets the mark. A gap that is open now will count from its beginning. */
   resetGaps(): void;

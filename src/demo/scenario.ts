@@ -97,6 +97,7 @@ async function playUnless(
       directory,
       qemu: tight.qemu,
       pacingUs: PACING_US,
+      timed: true,
     }),
   );
   const journal = openJournal(join(home, 'journal.db'));

@@ -136,7 +136,7 @@ describe.skipIf(!hasQemu)('the ordered writer', () => {
   });
 
   test('shows a pause of the guest as a gap', async () => {
-    await using vm = await startGuestVm({ disks: 2 });
+    await using vm = await startGuestVm({ disks: 2, timed: true });
     vm.resetGaps();
     await vm.witness.execute('stop');
     await sleep(systemClock, 300);

@@ -9,7 +9,7 @@ import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { type ShownBlock, shownImages } from '../rows/sim-stage.ts';
-import { buildCommand, runCommand, startCommand } from './cli-process.ts';
+import { askCommand, buildCommand, startCommand } from './cli-process.ts';
 import { fakeAgent } from './fake-agent.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -47,7 +47,7 @@ const OLD = ['front', 'middle', 'base'];
 const wait = async (at: Place) => {
   const disk = `disk0,to=${at.news}/a.qcow2`;
   const args = ['copy', '--qmp', at.vm.monitor, '--disk', disk, '--finish', 'leave', '--id', SAGA];
-  expect(await runCommand(at.state, ...args)).toMatchObject({ status: 0 });
+  expect(await askCommand(at.state, ...args)).toMatchObject({ status: 0 });
 };
 const makeOffline = async ({ images }: Place) => {
   for (const disk of ['a', 'b']) {
@@ -149,7 +149,7 @@ async function run(example: string, at: Place, { until, status: wanted = 0 }: Pl
       .replaceAll('/n/', `${at.news}/`),
   );
   if (until === undefined) {
-    const { status, out, err } = await runCommand(at.state, ...args);
+    const { status, out, err } = await askCommand(at.state, ...args);
     expect(status, [...out, err].join('\n')).toBe(wanted);
     expect(out.length).toBeGreaterThan(0);
     return;
