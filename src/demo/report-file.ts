@@ -1,6 +1,6 @@
 /**
- * The reports of a guest whose gaps nobody times: QEMU's debug console writes them into a file, of which what is new is read when
- * somebody asks. It needs no pipe and no thread, whose start costs as much as QEMU's own; `reports.ts` has those.
+ * The reports of a guest whose gaps are not timed: QEMU's debug console writes them into a file, and each question reads what is
+ * new in it. It needs no pipe and no thread, whose start costs as much as QEMU's own; `reports.ts` has those.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
 import { BrokenAssumption, invariant } from '../errors.ts';
@@ -31,7 +31,7 @@ export function reportsInFile(path: string, firstSequence: number): Reports {
       }
     }
   }
-  /** What is out of order stays the next report, and is thrown at whoever asks. */
+  /** A report out of order stays the next one, and each question throws it. */
   function take(word: number): void {
     const report = readReport(word);
     if (report.kind === 'diskMissing') missingDisk = report.disk;
