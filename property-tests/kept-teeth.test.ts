@@ -67,3 +67,14 @@ test('an image of another disk’s that a disk was moved to is named, and holds 
   const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
   expect(lawsOf({ ...account, offline: lost })).toContain('no newer image is given up');
 });
+
+test('what QEMU opened of a third party’s where no file was seen was asked about, and each write is in some file', async () => {
+  const account = await kept('a-base-that-qemu-opened-from-a-third-party-was-asked-about');
+  const { offline } = account;
+  expect.assert(offline?.booted !== undefined && offline.result !== undefined);
+  const silent = { ...offline, asked: [], result: { ...offline.result, why: '' } };
+  expect(lawsOf({ ...account, offline: silent })).toContain('the dead leave one set');
+  const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
+  expect(lawsOf({ ...account, offline: lost })).toContain('the dead leave one set');
+  expect(lawsOf({ ...account, openings: [] })).toContain('the dead leave one set');
+});

@@ -33,6 +33,8 @@ export interface Struck {
 export interface OfflineEnd {
   readonly result: SagaResult | undefined;
   readonly error: ErrorRecord | undefined;
+  /** The images that it asked about before it went on. */
+  readonly asked: readonly string[];
   /** A QEMU that was started on the images that it names. */
   readonly booted: Sight | undefined;
 }

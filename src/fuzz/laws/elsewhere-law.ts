@@ -4,6 +4,7 @@
  */
 import { MAKES } from '../../engine/removal/claims.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
+import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import { type Account, askedOf, type Struck } from '../account/account.ts';
 import { newSetsOf } from '../scenario/wish-files.ts';
 import { isPowerCut } from './excuse-conditions.ts';
@@ -62,6 +63,29 @@ export function isBootedUnproved({ fault }: Struck, account: Account): boolean {
     wish.named.some(isSuch) &&
     (isWritten || isHeldSomewhere({ ...account.atLast, files: booted.files }, guest.disks))
   );
+}
+
+/**
+ * QEMU itself has opened what a third party had put under the name of an image whose file the saga does not see: what the guest read and
+ * wrote since is in two files, neither of which is whole. The recovery asked about that name, and each write is in some file.
+ */
+export function wasOpenedUnproved({ fault }: Struck, account: Account): boolean {
+  const { scenario, offline, shutDown, before, moved, openings } = account;
+  const { result, booted, asked = [] } = offline ?? shutDown ?? {};
+  if (scenario.elsewhere === undefined || booted === undefined) return false;
+  const { wish, guest } = scenario;
+  const ofDisks = new Set(
+    wish.named.flatMap(index => before.disks[index]?.chain.map(({ path }) => path) ?? []),
+  );
+  const isSuch = ({ path, made, atMs: fromMs, backMs = Number.POSITIVE_INFINITY }: MovedFile) =>
+    made !== undefined &&
+    ofDisks.has(path) &&
+    takesNameOf(fault, path) &&
+    (asked.includes(path) || isUnproved(result, path)) &&
+    openings.some(
+      ({ atMs, names, reopens }) => atMs >= fromMs && atMs < backMs && (names.has(path) || reopens),
+    );
+  return moved.some(isSuch) && isHeldSomewhere({ ...account.atLast, files: booted.files }, guest.disks);
 }
 
 /** A new image is gone whose name was in no directory for good yet when the power failed, and the recovery says which. */

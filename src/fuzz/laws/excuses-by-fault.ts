@@ -7,7 +7,7 @@ import type { Account, Struck } from '../account/account.ts';
 import { ASKS_TO_COMMIT } from '../account/asks-to-commit.ts';
 import { MIGRATED_AWAY } from '../account/migration-watch.ts';
 import { forgetsJobs } from '../scenario/since.ts';
-import { isBootedUnproved } from './elsewhere-law.ts';
+import { isBootedUnproved, wasOpenedUnproved } from './elsewhere-law.ts';
 import type { ByFault } from './excuse.ts';
 import {
   type EndJudged,
@@ -284,7 +284,8 @@ export const BY_FAULT: readonly ByFault[] = [
     ...{ law, fault: 'file' },
     reason:
       'what a third party puts under the name of an image is not told from that by who sees no file of QEMU’s: the recovery says which it could not prove',
-    only: isBootedUnproved,
+    only: (struck: Struck, account: Account) =>
+      isBootedUnproved(struck, account) || wasOpenedUnproved(struck, account),
   })),
   {
     ...{ law: 'the dead leave one set', fault: 'kill' },

@@ -56,6 +56,7 @@ export async function recoverAndBoot(
   // Where journal and images disagree an administrator finds out where the guest ran last: on which overlays, and then, as
   // `lastFront` knows it, on which side.
   const right = new Set<string>();
+  const asked = new Set<string>();
   const attemptOnce = async (stopAt?: number): Promise<SagaResult> => {
     const above = { ...lastAbove(sim, { ...scenario, coveredFirst }), acceptImages: [...right] };
     const front = () => lastFront(sim, { ...scenario, coveredFirst, after });
@@ -77,15 +78,16 @@ export async function recoverAndBoot(
         return await attemptOnce(stopAt);
       } catch (error) {
         if (!(error instanceof BlocksagaError && error.code === 'FILES')) throw error;
-        const asked = { error: error.toJSON() };
+        for (const file of error.images ?? []) asked.add(file);
+        const asking = { error: error.toJSON() };
         const sides = namesOfSides({ ...scenario, coveredFirst });
         const more = [
-          ...rightWhereTheyStand(sim, asked),
-          ...rightlyNotThere(sim, asked, sides),
-          ...rightlyUnknown(sim, asked, sides),
+          ...rightWhereTheyStand(sim, asking),
+          ...rightlyNotThere(sim, asking, sides),
+          ...rightlyUnknown(sim, asking, sides),
         ].filter(file => !right.has(file));
         for (const file of more) right.add(file);
-        if (more.length === 0 && !putBackWhatWasOpen(sim, asked) && !putBackWhatIsAskedFor(sim, asked))
+        if (more.length === 0 && !putBackWhatWasOpen(sim, asking) && !putBackWhatIsAskedFor(sim, asking))
           throw error;
       }
     }
@@ -102,13 +104,13 @@ export async function recoverAndBoot(
     const boot = bootOf(sim, guest, result);
     sim.restart(boot);
     return {
-      offline: { result, error: undefined, booted: takeSight(sim) },
+      offline: { result, error: undefined, asked: [...asked], booted: takeSight(sim) },
       journal: journal.snapshot(),
     };
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     return {
-      offline: { result: undefined, error: error.toJSON(), booted: undefined },
+      offline: { result: undefined, error: error.toJSON(), asked: [...asked], booted: undefined },
       journal: journal.snapshot(),
     };
   }

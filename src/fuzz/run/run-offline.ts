@@ -163,9 +163,9 @@ class OfflineRun {
 
   #boot({ result, error, refusal }: End): Account['offline'] {
     if (refusal !== undefined) return undefined;
-    if (result?.boot === undefined) return { result, error, booted: undefined };
+    if (result?.boot === undefined) return { result, error, asked: [], booted: undefined };
     this.#sim.restart(bootOf(this.#sim, this.#scenario.guest, result));
-    return { result, error, booted: takeSight(this.#sim) };
+    return { result, error, asked: [], booted: takeSight(this.#sim) };
   }
 
   #account(end: {
