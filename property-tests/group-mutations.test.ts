@@ -9,9 +9,9 @@ import { ALL_STEPS } from '../src/steps/all-steps.ts';
 import type { Barrier } from '../src/steps/step/barrier.ts';
 import type { Step, StepContext } from '../src/steps/step/step.ts';
 import { often } from '../test/tiers/tier.ts';
-import { farApart } from './far-apart.ts';
 import { GROUP_LAWS, judgeGroup } from './group-laws.ts';
 import { type GroupScene, playGroup, scenes } from './group-scene.ts';
+import { nearestFirst } from './nearest-first.ts';
 
 /** What members are told that ask in a later process; undefined where the journal is asked. */
 const late = vi.hoisted(() => ({ isCommitted: undefined as boolean | undefined }));
@@ -136,7 +136,7 @@ const DEFECTS: readonly Defect[] = [
   {
     title: 'a member whose QEMU died goes back without asking',
     laws: ['all or none'],
-    groups: farApart(DEAD),
+    groups: nearestFirst(DEAD, ({ diesAt }) => diesAt, 154),
     spoil() {
       late.isCommitted = false;
     },

@@ -10,9 +10,9 @@ import type { Junction } from '../src/engine/group-hosts.ts';
 import { ALL_STEPS } from '../src/steps/all-steps.ts';
 import type { Step, StepContext } from '../src/steps/step/step.ts';
 import { often } from '../test/tiers/tier.ts';
-import { farApart } from './far-apart.ts';
 import { GROUP_LAWS, judgeGroup } from './group-laws.ts';
 import { type HostsScene, hostsScenes, playHosts } from './hosts-scene.ts';
+import { nearestFirst } from './nearest-first.ts';
 
 /** What a part in doubt believes without asking; undefined where it asks. */
 const believed = vi.hoisted(() => ({ decision: undefined as 'committed' | 'rolledBack' | undefined }));
@@ -166,7 +166,7 @@ const DEFECTS: readonly Defect[] = [
   {
     title: 'a host whose process died in doubt goes forward without asking',
     laws: ['all or none'],
-    groups: [...farApart(DEAD), ...DRAWN],
+    groups: [...nearestFirst(DEAD, ({ followerDiesAt }) => followerDiesAt, 154), ...DRAWN],
     spoil() {
       believed.decision = 'committed';
     },
@@ -174,7 +174,7 @@ const DEFECTS: readonly Defect[] = [
   {
     title: 'a host whose process died in doubt goes back without asking',
     laws: ['all or none'],
-    groups: [...farApart(DEAD), ...DRAWN],
+    groups: [...nearestFirst(DEAD, ({ followerDiesAt }) => followerDiesAt, 154), ...DRAWN],
     spoil() {
       believed.decision = 'rolledBack';
     },
