@@ -9,5 +9,8 @@ import { often } from '../tiers/tier.ts';
 /** Microseconds of rest after each write. The full tier has the writes of a saga lie closer together. */
 export const PACING_US = often(160_000, 10_000);
 
+/** For a guest that is to write without a rest, which takes a whole processor; many of its writes are waited for. */
+export const BUSY_PACING_US = often(30_000, 0);
+
 /** For a guest beside programs that take seconds to start. */
 export const SLOW_PACING_US = often(250_000, 10_000);

@@ -11,6 +11,7 @@ import { judgeImages, judgeLiving, judgeSets, judgeTold } from '../torture/judge
 import { operationNamed } from '../torture/operations.ts';
 import { lookAround, newestBelow, type Outside } from '../torture/outside.ts';
 import { BITMAP } from '../torture/scene.ts';
+import { BUSY_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 describeOnQemu('the judge of the torture', () => {
@@ -20,7 +21,7 @@ describeOnQemu('the judge of the torture', () => {
   let expected: Ending;
 
   beforeAll(async () => {
-    arena = await Arena.open(operationNamed('reopen'));
+    arena = await Arena.open(operationNamed('reopen'), BUSY_PACING_US);
     vm = arena.vm;
     before = await lookAround(vm);
     expected = untouched(before);

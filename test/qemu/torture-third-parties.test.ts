@@ -17,6 +17,7 @@ import { setUp } from '../torture/play-round.ts';
 import type { Round } from '../torture/rounds.ts';
 import { drawThirdPartyRounds } from '../torture/third-party-rounds.ts';
 import { type Failure, learn, torture } from '../torture/torture.ts';
+import { BUSY_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const SEED = Number(process.env['BLOCKSAGA_SEED'] ?? 1);
@@ -28,12 +29,17 @@ const OPERATIONS = ['reopen', 'finalize', 'transaction'] as const;
 describeOnQemu('a saga among third parties', () => {
   test(`keeps every promise (seed ${SEED})`, async () => {
     const runs = [];
-    for (const name of OPERATIONS) runs.push(await learn(operationNamed(name)));
+    for (const name of OPERATIONS) runs.push(await learn(operationNamed(name), BUSY_PACING_US));
     const survived = Object.entries(FOREIGN_COMMANDS).flatMap(([name, { held }]) =>
       held === undefined && name !== 'system_reset' ? [name] : [],
     );
     const rounds = drawThirdPartyRounds(runs, ROUNDS, SEED, survived);
-    const { failures } = await torture({ rounds, lanes: LANES, deadlineMs: DEADLINE_MS });
+    const { failures } = await torture({
+      rounds,
+      lanes: LANES,
+      deadlineMs: DEADLINE_MS,
+      pacingUs: BUSY_PACING_US,
+    });
     const told = failures.map(({ round, wrong, directory }: Failure) =>
       [round, ...wrong, directory].join('\n  '),
     );
@@ -42,7 +48,7 @@ describeOnQemu('a saga among third parties', () => {
 
   test('is judged by one who sees every breach, and what its third party may have done', async () => {
     const operation = operationNamed('reopen');
-    await using arena = await Arena.open(operation);
+    await using arena = await Arena.open(operation, BUSY_PACING_US);
     const { vm } = arena;
     const { place, before } = await setUp(arena, operation, 'judged');
     const round = (command: string): Round => ({

@@ -9,12 +9,13 @@ import { OPERATIONS, operationNamed } from '../torture/operations.ts';
 import { drawRounds, roundNamed, shuffled, VICTIMS } from '../torture/rounds.ts';
 import { tableOf } from '../torture/table.ts';
 import { type Failure, learn, type Tally, torture } from '../torture/torture.ts';
+import { BUSY_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 /** The same rounds every time; `npm run torture` and BLOCKSAGA_SEED draw others. */
 const SEED = Number(process.env['BLOCKSAGA_SEED'] ?? 1);
 const OPERATIONS_DRAWN = often(1, 5);
-const ROUNDS_MAX = 400;
+const ROUNDS_MAX = often(8, 400);
 const DEADLINE_MS = 30_000;
 /** More than there are processors: after the death of a QEMU most of the time is spent waiting. */
 const LANES = 3;
@@ -50,9 +51,9 @@ describeOnQemu('a saga whose orchestrator or QEMU is killed', () => {
   test(`keeps every promise, whenever it is (seed ${SEED})`, async () => {
     const operations = shuffled(OPERATIONS, seededChance(SEED)).slice(0, OPERATIONS_DRAWN);
     const runs = [];
-    for (const operation of operations) runs.push(await learn(operation));
+    for (const operation of operations) runs.push(await learn(operation, BUSY_PACING_US));
     const rounds = drawRounds(runs, VICTIMS, ROUNDS_MAX, SEED);
-    const tally = await torture({ rounds, lanes: LANES, deadlineMs: DEADLINE_MS });
+    const tally = await torture({ rounds, lanes: LANES, deadlineMs: DEADLINE_MS, pacingUs: BUSY_PACING_US });
     console.info([`torture with seed ${SEED}:`, ...tableOf(tally.rows)].join('\n'));
     expectNoFailure(tally);
     expect(tally.deaths).toBeGreaterThan(1);
@@ -60,13 +61,13 @@ describeOnQemu('a saga whose orchestrator or QEMU is killed', () => {
 
   test('keeps every promise where it once did not', async () => {
     const rounds = inTurn(ONCE_WRONG, 3).map(roundNamed);
-    const tally = await torture({ rounds, lanes: LANES });
+    const tally = await torture({ rounds, lanes: LANES, pacingUs: BUSY_PACING_US });
     expectNoFailure(tally);
     expect(tally.deaths).toBe(rounds.length);
   });
 
   test('goes back with disks that -drive has made, also where their images lie below /dev', async () => {
-    const { outcome } = await learn(operationNamed('finalize+drive+refused'));
+    const { outcome } = await learn(operationNamed('finalize+drive+refused'), BUSY_PACING_US);
     expect(outcome).toBe('rolledBack');
   });
 });

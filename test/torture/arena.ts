@@ -47,11 +47,12 @@ export class Arena {
     this.#orchestrator = orchestrator;
   }
 
-  static async open({ guest }: Operation): Promise<Arena> {
+  /** The guest rests so long after each write, in microseconds; not at all if not said. */
+  static async open({ guest }: Operation, pacingUs = 0): Promise<Arena> {
     const home = await mkdtemp(join(await roomyDirectory(), 'blocksaga-torture-'));
     const directory = await mkdtemp(join(home, 'images-'));
     const vm = await startGuestVm({
-      ...{ disks: DISKS, sizeBytes: SIZE_BYTES, directory, pacingUs: 0 },
+      ...{ disks: DISKS, sizeBytes: SIZE_BYTES, directory, pacingUs },
       ...guest,
     });
     await vm.awaitWrites(WARM_UP_WRITES);

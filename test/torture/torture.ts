@@ -44,8 +44,8 @@ export interface Tally {
 const UNDISTURBED = 'nothing/dies';
 
 /** Runs an operation in which nothing dies. Throws `VERIFY_FAILED` when that alone goes wrong. */
-export async function learn(operation: Operation): Promise<Undisturbed> {
-  await using arena = await Arena.open(operation);
+export async function learn(operation: Operation, pacingUs?: number): Promise<Undisturbed> {
+  await using arena = await Arena.open(operation, pacingUs);
   const round: Round = {
     operation: operation.name,
     moment: UNDISTURBED,
@@ -84,6 +84,8 @@ export interface TortureOptions {
   readonly rounds: readonly Round[];
   /** How many rounds are played at once. */
   readonly lanes: number;
+  /** How long the guests rest after each write; not at all if not said. */
+  readonly pacingUs?: number;
   /** No round is begun after so many milliseconds; without end if not said. */
   readonly deadlineMs?: number;
   /** No round is begun any more when it aborts. */
@@ -94,7 +96,7 @@ export interface TortureOptions {
 
 /** Plays the rounds and counts. A round that throws has failed; the others go on. */
 export async function torture(options: TortureOptions): Promise<Tally> {
-  const { rounds, lanes, deadlineMs = Number.POSITIVE_INFINITY, stop, tell } = options;
+  const { rounds, lanes, pacingUs, deadlineMs = Number.POSITIVE_INFINITY, stop, tell } = options;
   const untilMs = systemClock.now() + deadlineMs;
   const left = [...rounds].reverse();
   const rows = new Map<string, Row>();
@@ -112,7 +114,7 @@ export async function torture(options: TortureOptions): Promise<Tally> {
           await arena[Symbol.asyncDispose]();
           arena = undefined;
         }
-        arena ??= await Arena.open(operation);
+        arena ??= await Arena.open(operation, pacingUs);
         played += 1;
         const result = await playOrFail(arena, round, `round${played}`);
         if (result.struck) deaths += 1;
