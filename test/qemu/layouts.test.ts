@@ -9,11 +9,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { qemuBinary } from '../../src/demo/qemu-tools.ts';
-import { BlocksagaError, type SagaResult } from '../../src/index.ts';
+import { BlocksagaError, createEngine, memoryJournal, type SagaResult } from '../../src/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { LAYOUTS, type Layout } from './layouts.ts';
 import { bootShows, type OddGuest, oddGuest } from './odd-disks.ts';
 import { describeOnQemu } from './real-qemu.ts';
+import { daemonBeside, expectServedSets, servedGuest } from './served-guest.ts';
 
 const PAGE = fileURLToPath(new URL('../../docs/layouts.md', import.meta.url));
 const OPERATIONS = ['snapshot', 'copy', 'clone', 'pull', 'commit', 'revert'] as const;
@@ -30,11 +31,16 @@ interface Tried {
   readonly boot: Boot;
 }
 
-async function carryOut(operation: Operation, { vm, engine, ask }: OddGuest, folder: string): Promise<Tried> {
+async function carryOut(
+  operation: Operation,
+  { vm, engine, ask }: Pick<OddGuest, 'engine' | 'ask'> & { readonly vm: Pick<OddGuest['vm'], 'monitor'> },
+  folder: string,
+  name = 'd0',
+): Promise<Tried> {
   const guest = { qmp: vm.monitor, maxBlackoutMs: 30_000 };
   const made = (name: string): Boot => ({ file: join(folder, name), format: 'qcow2' });
   const [over, copy, again] = [made('over.qcow2'), made('copy.qcow2'), made('again.qcow2')];
-  const disk = { disk: 'd0' };
+  const disk = { disk: name };
   if (operation === 'copy' || operation === 'clone') {
     const finish = operation === 'copy' ? 'pivot' : 'clone';
     const disks = [{ ...disk, to: copy.file, format: 'qcow2' as const }];
@@ -79,11 +85,40 @@ async function tryOn(layout: Layout, operation: Operation): Promise<string> {
   }
 }
 
+/** The same on a disk that a storage daemon exports. It takes no active commit, but one below the active image. */
+async function tryOnDaemon(operation: Operation): Promise<string> {
+  const on = await servedGuest({ disks: 1, by: 'nbd', backing: true });
+  const { folder, images, monitor, vm } = on;
+  const engine = createEngine({ journal: memoryJournal() });
+  const disk = 'export0';
+  await vm.awaitWrites(2);
+  const before = vm.acknowledged();
+  const guest = { vm: { monitor }, engine, ask: async <T>() => undefined as T };
+  try {
+    const { result, boot } = await carryOut(operation, guest, folder, disk);
+    expect(result, JSON.stringify(result.error)).toMatchObject({ outcome: 'committed', leftovers: [] });
+    await expectServedSets(on, [boot.file], null, before);
+    return 'works';
+  } catch (error) {
+    if (!(error instanceof BlocksagaError)) throw error;
+    const why = error.message.replaceAll(folder, '').replace(/bs-[a-z0-9]+-0/, 'NODE');
+    if (operation !== 'commit') return `${error.code}: ${why}`;
+    const [{ file: top = '', base = '' } = {}] = images;
+    const { result } = await engine.commit({ qmp: monitor, disks: [{ disk, top, base }] });
+    expect(await result).toMatchObject({ outcome: 'committed', leftovers: [] });
+    await expectServedSets(on, [join(folder, 'over.qcow2')], null, before);
+    return 'works below the active image';
+  }
+}
+
 /** The table, with the reasons below it. */
 function pageOf(cells: readonly (readonly string[])[]): string {
-  const reasons = [...new Set(cells.flat().filter(cell => cell !== 'works'))];
-  const shown = (cell: string) => (cell === 'works' ? 'works' : `refused (${reasons.indexOf(cell) + 1})`);
-  const rows = LAYOUTS.map(({ name }, at) => `| ${name} | ${(cells[at] ?? []).map(shown).join(' | ')} |`);
+  const isRefused = (cell: string) => !cell.startsWith('works');
+  const reasons = [...new Set(cells.flat().filter(isRefused))];
+  const shown = (cell: string) => (isRefused(cell) ? `refused (${reasons.indexOf(cell) + 1})` : cell);
+  const rows = [...LAYOUTS, { name: DAEMON }].map(
+    ({ name }, at) => `| ${name} | ${(cells[at] ?? []).map(shown).join(' | ')} |`,
+  );
   return [
     `| layout | ${OPERATIONS.join(' | ')} |`,
     `| --- | ${OPERATIONS.map(() => '---').join(' | ')} |`,
@@ -94,6 +129,7 @@ function pageOf(cells: readonly (readonly string[])[]): string {
   ].join('\n');
 }
 
+const DAEMON = 'An export of a `qemu-storage-daemon`, by NBD';
 const BEGIN = '<!-- made by test/qemu/layouts.test.ts -->\n';
 
 describeOnQemu('the layouts of managers', () => {
@@ -108,6 +144,10 @@ describeOnQemu('the layouts of managers', () => {
       for (const operation of OPERATIONS) row.push(await tryOn(layout, operation));
       cells.push(row);
     }
+    if (daemonBeside() === undefined) expect.unreachable('there is no qemu-storage-daemon beside this QEMU');
+    const served: string[] = [];
+    for (const operation of OPERATIONS) served.push(await tryOnDaemon(operation));
+    cells.push(served);
     const page = await readFile(PAGE, 'utf8');
     const head = page.slice(0, page.indexOf(BEGIN) + BEGIN.length);
     if (process.env['UPDATE_LAYOUTS'] === '1') await writeFile(PAGE, `${head}\n${pageOf(cells)}`);
