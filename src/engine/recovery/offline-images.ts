@@ -248,7 +248,7 @@ function lost(plan: DiskPlan, { file }: ImageName): BlocksagaError {
 function broken({ disk }: DiskPlan, { file, driver }: ImageName, why: string): BlocksagaError {
   return new BlocksagaError(
     'FILES',
-    `disk ${disk}: ${file} cannot be read as ${driver}: repair it, then run this again (${why})`,
+    `disk ${disk}: ${file} cannot be read as ${driver} (${why}): repair it, or, where another file had that name while QEMU ran, put the right file back, then run this again`,
     { disk },
   );
 }
