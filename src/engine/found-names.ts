@@ -40,10 +40,14 @@ async function findFiles(
     .map(name => ({ ...name, mustStand: open !== undefined }));
   const wrong = open === undefined ? [] : await wrongNames(files, inUse, open);
   const stand = await identitiesOf(disks.flatMap(standingFiles), files);
-  const areOpen = open === undefined ? {} : ({ areOpen: true } as const);
-  if (wrong.length === 0) return { identities: stand, ...areOpen };
+  // What stands where QEMU sees another directory is not the image that it has open, nor proved to be another one.
+  const own = new Set(inUse.map(({ file }) => file));
+  const mayBe = ([file, identity]: [string, string]) => !own.has(file) || (open?.has(identity) ?? true);
+  const identities = Object.fromEntries(Object.entries(stand).filter(mayBe));
+  const areOpen = files.openInQemu === undefined ? {} : { areOpen: open !== undefined };
+  if (wrong.length === 0) return { identities, ...areOpen };
   const astray = Object.fromEntries(wrong.map(({ file }) => [file, stand[file] ?? null]));
-  const identities = Object.fromEntries(Object.entries(stand).filter(([file]) => !(file in astray)));
+  for (const file of Object.keys(astray)) delete identities[file];
   return { identities, ...areOpen, astray };
 }
 

@@ -5,8 +5,11 @@ export interface FilesFound {
    * files of QEMU's, and in plans of older versions.
    */
   readonly identities?: Readonly<Record<string, string>>;
-  /** /proc told that QEMU had these files open where its images stand; left out where a name may have led to another file all along. */
-  readonly areOpen?: true;
+  /**
+   * Whether /proc told that QEMU had these files open where its images stand: else a name may have led to another file all along. Left out
+   * where the paths were taken for QEMU's own, and in plans of older versions.
+   */
+  readonly areOpen?: boolean;
   /**
    * By the name of an image of theirs, the identity of the file that stood there instead of the one that QEMU had open, as /proc told when
    * it was planned; null for nothing. Left out where each name led to its file, or that could not be told.

@@ -69,3 +69,59 @@ test('an image is not held against the plan where /proc told that QEMU had it op
   expect(await recover()).toMatchObject({ boot: [{ file: OLD }] });
   expect(images.changes).toEqual([]);
 });
+
+const OVERLAY = '/images/new0.qcow2';
+
+/** A snapshot that is on its overlay when QEMU dies, whose process asked which files QEMU had open. */
+async function snapshotted(how: 'replace' | undefined, told: Pick<Files, 'openInQemu' | 'isShared'>) {
+  const sim = smallSim({ disks: 1 });
+  await sim.advance(5);
+  const thirdParty = createForeignFiles(sim.world.host, () => 0);
+  if (how !== undefined) thirdParty.act({ path: OLD, how });
+  const life = live(sim);
+  const asked = { ...life.guest, files: { ...sim.files, ...told }, id: 's', vm: 'web' };
+  const saga = await sim.run(life.engine.snapshot({ ...asked, disks: [{ disk: 'dev0', overlay: OVERLAY }] }));
+  await sim.run(saga.result);
+  await sim.advance(5);
+  const { sagas, ...state } = life.die();
+  sim.kill();
+  const open = sagas.map(({ row, records }) => ({
+    row: { ...row, state: 'needsRecovery' as const, result: null },
+    records: records.filter(({ step }) => step !== 'unmarkQemu'),
+  }));
+  const images = virtualImages(sim);
+  const recover = (back: boolean, acceptImages: readonly string[] = []) =>
+    recoverOffline(memoryJournal({ ...state, sagas: open }), 's', {
+      ...{ files: sim.files, images, back, acceptImages },
+    });
+  return { thirdParty, images, plan: saga.plan, recover };
+}
+
+const cannotTell = async () => undefined;
+
+test('an image is not written to while it could not be told which file QEMU had open', async () => {
+  const { thirdParty, images, recover } = await snapshotted('replace', {
+    openInQemu: cannotTell,
+    isShared: cannotTell,
+  });
+  const asked = await rejection(recover(true, [OVERLAY]));
+  expect(asked).toMatchObject({ code: 'FILES', images: [OLD] });
+  expect(asked.message).toMatch(`${OLD} could not be proved`);
+  expect(images.changes).toEqual([]);
+  expect(thirdParty.putBack(OLD)).toBe(true);
+  expect((await recover(true, [OVERLAY, OLD])).outcome).toBe('rolledBack');
+});
+
+test('such an image is named where it is booted from', async () => {
+  const { recover } = await snapshotted(undefined, { openInQemu: cannotTell, isShared: cannotTell });
+  expect((await recover(false)).why).toMatch(new RegExp(`it could not be proved of .*${OLD}`));
+});
+
+test('a file that QEMU has not open, where it sees another directory, is not known as its image', async () => {
+  const { plan, recover } = await snapshotted(undefined, {
+    openInQemu: async () => new Set(),
+    isShared: async () => false,
+  });
+  expect(plan.identities).toEqual({});
+  expect((await rejection(recover(true))).images).toContain(OLD);
+});

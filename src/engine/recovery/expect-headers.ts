@@ -25,6 +25,8 @@ export interface KnownFiles {
   readonly known: ReadonlyMap<string, string>;
   /** Those that were found under their names when it was planned, while no /proc told whether QEMU had other files open. */
   readonly guessed: ReadonlySet<string>;
+  /** Of the guessed ones those of which it was asked, and could not be told. */
+  readonly unproved: ReadonlySet<string>;
   /** Of those whose identities are not known, or guessed: what tells that another image stands there. */
   readonly leads: Leads;
   /** By their names, the files that stood there when it was planned, and that QEMU did not have open. */
@@ -112,18 +114,20 @@ async function isSame(
 /** In words, the files of the chains that are booted from of which it was not proved that QEMU had them open; nothing where all are. */
 export async function unprovedInWords(
   chains: readonly (readonly string[])[],
-  { known, accepted }: KnownFiles,
+  { known, unproved, accepted }: KnownFiles,
   files: Pick<Files, 'stat'>,
 ): Promise<readonly string[]> {
-  const unproved: string[] = [];
+  const told: string[] = [];
+  const proved = [...known].filter(([file]) => !unproved.has(file));
   for (const file of new Set(chains.flat())) {
-    if (!file.startsWith('/') || known.has(file) || accepted.includes(file)) continue;
+    if (!file.startsWith('/') || accepted.includes(file)) continue;
+    if (known.has(file) && !unproved.has(file)) continue;
     const stands = await files.stat(file);
-    const isKnown = [...known.values()].some(one => stands !== undefined && isSameFile(one, stands.identity));
-    if (stands?.kind === 'file' && !isKnown) unproved.push(file);
+    const isKnown = proved.some(([, one]) => stands !== undefined && isSameFile(one, stands.identity));
+    if (stands?.kind === 'file' && !isKnown) told.push(file);
   }
-  if (unproved.length === 0) return [];
+  if (told.length === 0) return [];
   return [
-    `it could not be proved of ${unproved.join(', ')} that QEMU had no other file open by that name, since this saga has not seen QEMU's files`,
+    `it could not be proved of ${told.join(', ')} that QEMU had no other file open by that name, since this saga has not seen QEMU's files`,
   ];
 }

@@ -59,8 +59,18 @@ export function rightfulFiles(
     }
   }
   const unknown = accepted.find(file => !names.has(file));
+  const unproved = plan.areOpen === false ? guessed : new Set<string>();
   if (unknown === undefined)
-    return { saga, known, guessed, leads: leadsIn(plan), astray: plan.astray ?? {}, accepted, isBegun };
+    return {
+      saga,
+      known,
+      guessed,
+      unproved,
+      leads: leadsIn(plan),
+      astray: plan.astray ?? {},
+      accepted,
+      isBegun,
+    };
   throw new BlocksagaError(
     'REQUEST_INVALID',
     `${unknown} is no image of saga ${saga}: its images are ${[...names].toSorted().join(', ')}`,
@@ -170,7 +180,7 @@ async function whatIsWrong(
   at: Headers,
   when: When,
 ): Promise<{ readonly found: string; readonly stands: boolean } | undefined> {
-  const { known, accepted } = rightful;
+  const { known, unproved, accepted } = rightful;
   const led = await whyNotIt(file, rightful, at);
   if (led !== undefined) return { found: unknownInWords(file, led), stands: true };
   const knew = known.get(file);
@@ -184,7 +194,10 @@ async function whatIsWrong(
     const found = `nothing stands under the name ${file} any more, where ${inodeOf(knew)} was`;
     return { found, stands: false };
   }
-  if (isSameFile(knew, stands.identity)) return undefined;
+  if (isSameFile(knew, stands.identity))
+    return isWritten && unproved.has(file)
+      ? { found: unknownInWords(file, UNSEEN), stands: true }
+      : undefined;
   return {
     found: `under the name ${file} there is ${inodeOf(stands.identity)} now, another file than ${inodeOf(knew)}, which the saga knew there`,
     stands: true,
