@@ -78,3 +78,10 @@ test('what QEMU opened of a third party’s where no file was seen was asked abo
   expect(lawsOf({ ...account, offline: lost })).toContain('the dead leave one set');
   expect(lawsOf({ ...account, openings: [] })).toContain('the dead leave one set');
 });
+
+test('a guest stays frozen only where the journal that lacks the freeze is an older copy', async () => {
+  const account = await kept('a-freeze-that-an-older-journal-lacks-is-taken-for-a-third-partys');
+  expect(lawsOf({ ...account, isRestored: false })).toContain('the guest runs');
+  const records = account.records.filter(({ step }) => !step.endsWith('freezeGuest'));
+  expect(lawsOf({ ...account, records })).toContain('the guest runs');
+});

@@ -9,7 +9,7 @@ import { type Account, askedOf, type Struck } from '../account/account.ts';
 import { newSetsOf } from '../scenario/wish-files.ts';
 import { isPowerCut } from './excuse-conditions.ts';
 import { isHeldSomewhere } from './held-somewhere.ts';
-import { isUnproved, takesNameOf } from './moved-files.ts';
+import { isRemovedForGood, isUnproved, takesNameOf } from './moved-files.ts';
 
 type Told = Pick<SagaResult, 'leftovers'> | undefined;
 
@@ -86,6 +86,16 @@ export function wasOpenedUnproved({ fault }: Struck, account: Account): boolean 
       ({ atMs, names, reopens }) => atMs >= fromMs && atMs < backMs && (names.has(path) || reopens),
     );
   return moved.some(isSuch) && isHeldSomewhere({ ...account.atLast, files: booted.files }, guest.disks);
+}
+
+/** The file of an image was removed for good, of which the saga sees none, and the recovery says of what stands there that it was not proved. */
+export function isRemovedUnproved(account: Account): boolean {
+  const { scenario, offline, moved } = account;
+  const isSuch = ({ path, to, back }: MovedFile) =>
+    to === undefined &&
+    back === undefined &&
+    (isUnproved(offline?.result, path) || offline?.asked.includes(path) === true);
+  return scenario.elsewhere !== undefined && isRemovedForGood(account) && moved.some(isSuch);
 }
 
 /** A new image is gone whose name was in no directory for good yet when the power failed, and the recovery says which. */

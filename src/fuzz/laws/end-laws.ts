@@ -3,6 +3,8 @@
  * simulated world only, and take from the engine nothing but the outcome that it claims.
  */
 
+import { member } from '../../journal/body.ts';
+import { splitKey } from '../../steps/stages.ts';
 import { type Account, askedOf } from '../account/account.ts';
 import { BITMAP } from '../account/prepare.ts';
 import type { DiskSight, Sight } from '../account/sight.ts';
@@ -267,11 +269,26 @@ function seenLast({ isRestored, after }: Account): readonly NewSet[] {
 }
 
 export function guestRuns(end: Parameters<EndCheck>[0]): string | undefined {
-  const { pardon, outcome, before, now } = end;
+  const { account, pardon, outcome, before, now } = end;
   if (!now.alive) return undefined;
-  if (now.frozen && now.runState === 'running' && outcome !== 'needsRecovery') return 'the guest is frozen';
+  const mayBeTheirs = outcome === 'needsRecovery' || lacksItsFreeze(account);
+  if (now.frozen && now.runState === 'running' && !mayBeTheirs) return 'the guest is frozen';
   if (now.runState === before.runState || pardon.excuses('the guest runs', judgedOf(end))) return undefined;
   return `the guest was ${before.runState} and is ${now.runState}`;
+}
+
+/** An older copy of the journal lacks the saga's own freeze, which is a third party's by that: such a one is left as it is. */
+function lacksItsFreeze({ isRestored, records }: Account): boolean {
+  return (
+    isRestored &&
+    records.some(
+      ({ kind, step, body }) =>
+        kind === 'intent' &&
+        splitKey(step).step === 'freezeGuest' &&
+        member(body, 'observed') === 'frozen' &&
+        !step.startsWith('undo.'),
+    )
+  );
 }
 
 export function judgedOf({ outcome, result, now }: Parameters<EndCheck>[0]): EndJudged {

@@ -4,7 +4,7 @@
  */
 import type { Account } from '../account/account.ts';
 import { forgetsJobs } from '../scenario/since.ts';
-import { isCutElsewhere } from './elsewhere-law.ts';
+import { isCutElsewhere, isRemovedUnproved } from './elsewhere-law.ts';
 import type { ByWorld } from './excuse.ts';
 import {
   asksForAnothers,
@@ -82,6 +82,12 @@ export const BY_WORLD: readonly ByWorld[] = [
     reason:
       'a file that has no name any more ends with the QEMU that has it open: which one is missing is said',
     only: (account: Account) => isRemovedForGood(account),
+  },
+  {
+    ...{ law: 'no newer image is given up', world: 'third parties have removed files' },
+    reason:
+      'a file that has no name any more ends with the QEMU that has it open, and who sees no file of QEMU’s cannot miss it: the recovery says of what stands there that it was not proved',
+    only: isRemovedUnproved,
   },
   ...(['the dead leave one set', 'no newer image is given up'] as const).map(law => ({
     ...{ law, world: 'the records cannot be written' },
