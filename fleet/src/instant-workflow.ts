@@ -92,7 +92,7 @@ async function submit(ctx: restate.WorkflowContext, call: AgentCall, parts: read
 
 /** The id is used up with it: a workflow runs once. */
 function givenUp({ message }: Error): restate.TerminalError {
-  const why = `${message}: given up after ${CALL.maxRetryDuration / 1000} s; a part of the group that has begun takes itself back, as the others do not come; ask again with another id`;
+  const why = `${message}: given up after ${CALL.maxRetryDuration / 1000} s; a part of the group that has begun takes itself back where the others do not come; an agent whose answer was lost may have its part all the same, and the snapshots are taken then: look at the guests, then ask again with another id`;
   return new restate.TerminalError(why, { errorCode: 500 });
 }
 

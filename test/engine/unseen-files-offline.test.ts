@@ -148,6 +148,7 @@ test('files that are to be written to and of which none was seen are all asked f
     const [, command = ''] = message.split('"blocksaga resume --offline s ');
     const asked = [...command.matchAll(/--accept-image ([^\s"]+)/g)].map(([, file = '']) => file);
     for (const index of places) expect(asked).toContain(`/images/disk${index}.qcow2`);
+    expect(message).toContain('leave out each name of which that is not true');
     const [first, ...others] = asked;
     expect(await rejection(recover(others))).toMatchObject({
       code: 'FILES',

@@ -160,7 +160,8 @@ function refusalOf(wrong: readonly Wrong[], saga: string, when: When): Blocksaga
       `${when === 'meanwhile' ? 'It was replaced while this recovery worked' : 'Nothing has been changed'}. ` +
       'Find that file ("find -inum" looks for it) and put the right file back' +
       `${wrong.length > 1 ? ', for each of these names' : ''}, then run this again. ` +
-      `${[...remedies].join('. ')}: "blocksaga resume --offline ${saga} ${accepting}"`,
+      `${[...remedies].join('. ')}${wrong.length > 1 ? ', and leave out each name of which that is not true' : ''}: ` +
+      `"blocksaga resume --offline ${saga} ${accepting}"`,
     { saga, images, ...(wrong[0] && { disk: wrong[0].needed.disk.disk }) },
   );
 }

@@ -105,8 +105,10 @@ async function nameWithout(
     const disk = stage.disks.find(each => each.index === index);
     for (const chain of disk === undefined ? [] : [disk.chain, chainOfImage(disk)]) {
       const above = chain[chain.findIndex(({ file }) => file === over.file) - 1];
-      if (above === undefined || above.unnameable !== undefined || known.has(plainName(above.file))) continue;
-      if ((await files.stat(plainName(above.file))) === undefined) return plainName(above.file);
+      if (above === undefined || above.unnameable !== undefined) continue;
+      const file = plainName(above.file);
+      if (!file.startsWith('/') || known.has(file)) continue; // an address is no name that a file may have lost
+      if ((await files.stat(file)) === undefined) return file;
     }
   }
   return undefined;
