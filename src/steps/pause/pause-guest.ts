@@ -76,6 +76,8 @@ export const pauseGuest: Step = {
     // Whose pause it is has been seen only now: an undo resumes no guest that a third party has paused since it was observed.
     context.heldAgain(paused);
     if (migrating !== undefined) throw migrating;
+    // A mark that is there already is refused too.
+    if (isMarkedBefore(plan) && ahead[marks.length - 1]?.ok === false) await markUnlessTaken(qmp, plan);
     if (isInGroup(plan)) {
       await expectNotTaken({ ...context, plan });
       return { ...paused, taken: null };
