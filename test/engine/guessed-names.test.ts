@@ -8,6 +8,7 @@ import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import type { Files } from '../../src/images/files.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
+import { put } from '../../src/sim/host/contents.ts';
 import { createForeignFiles } from '../../src/sim/host/foreign-files.ts';
 import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { live, rejection, smallSim } from './lives.ts';
@@ -124,4 +125,25 @@ test('a file that QEMU has not open, where it sees another directory, is not kno
   });
   expect(plan.identities).toEqual({});
   expect((await rejection(recover(true))).images).toContain(OLD);
+});
+
+test('an image on which the guest may have run last is asked about also where a third party has changed its header', async () => {
+  const sim = smallSim({ disks: 1, backingLayers: 1 });
+  const life = live(sim);
+  const asked = { ...life.guest, id: 's', vm: 'web', disks: [{ disk: 'dev0', to: OVERLAY }] };
+  await sim.run((await sim.run(life.engine.copy(asked))).result);
+  const { sagas, ...state } = life.die();
+  const open = sagas.map(({ row, records }) => ({
+    row: { ...row, state: 'needsRecovery' as const, result: null },
+    records: records.filter(({ step }) => step !== 'unmarkQemu'),
+  }));
+  sim.kill();
+  await sim.advance(600_000);
+  const own = sim.world.host.image(OLD);
+  if (own === undefined) throw new Error('it is there');
+  const contents = put(sim.world.readFile(OLD), 4_000_000, 4_000_512, 7);
+  sim.world.host.write(OLD, { ...own, contents, backing: undefined });
+  const options = { files: sim.files, images: virtualImages(sim) };
+  const refusal = await rejection(recoverOffline(memoryJournal({ ...state, sagas: open }), 's', options));
+  expect(refusal).toMatchObject({ code: 'JOURNAL_BEHIND', message: expect.stringContaining(OLD) });
 });

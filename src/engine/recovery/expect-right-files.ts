@@ -128,14 +128,16 @@ export async function expectRightFiles(
   if (wrong.size > 0) throw refusalOf([...wrong.values()], rightful.saga, when);
 }
 
-/** Whether another file stands there than the saga knew, as far as that can be told, and that was not said to be right. */
+/**
+ * Whether another file stands there than the saga knew, as far as that can be told, and that was not said to be right. One that stood
+ * there when it was planned may be what the guest ran on last whatever its header says by now, which a third party may have changed.
+ */
 export async function isReplaced(file: string, rightful: Rightful, at: Headers): Promise<boolean> {
   const { known, accepted } = rightful;
-  if ((await whyNotIt(file, rightful, at)) !== undefined) return true;
-  const { files } = at;
   const knew = known.get(file);
-  const stands = knew === undefined || accepted.includes(file) ? undefined : await files.stat(file);
-  return knew !== undefined && stands !== undefined && !isSameFile(knew, stands.identity);
+  if (knew === undefined) return (await whyNotIt(file, rightful, at)) !== undefined;
+  const stands = accepted.includes(file) ? undefined : await at.files.stat(file);
+  return stands !== undefined && !isSameFile(knew, stands.identity);
 }
 
 /** A name that leads elsewhere: what is found there in words, and whether anything stands there. */
