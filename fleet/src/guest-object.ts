@@ -43,6 +43,7 @@ const AGENT = 'agent';
 const SAGA = 'saga';
 const FIRST_LOOK_MS = 100;
 const LAST_LOOK_MS = 5_000;
+const FOLLOW_MS = 30_000;
 /**
  * A call that fails is tried again so often that an agent which has come back is met soon, and not for ever: the guest of an agent that
  * falls silent is free for another request 40 seconds later.
@@ -72,12 +73,15 @@ export function guestObject(call: AgentCall) {
       bind: async (ctx: restate.ObjectContext, agent: string) => ctx.set(AGENT, agentAddress(agent)),
       snapshot: operation(call, 'snapshot'),
       copy: operation(call, 'copy'),
+      /** A copy whose guest stays where it is. */
+      clone: operation(call, 'copy', { finish: 'clone' }),
       pull: operation(call, 'pull'),
       commit: operation(call, 'commit'),
       revert: operation(call, 'revert'),
       abort: asking(call, 'abort'),
       pivot: asking(call, 'pivot'),
       keepCopies: asking(call, 'keepCopies'),
+      keepSnapshot: asking(call, 'keepSnapshot'),
       setSpeed: asking(call, 'setSpeed'),
       status: restate.handlers.object.shared(async (ctx: restate.ObjectSharedContext) => {
         const [agent, saga] = [await ctx.get<string>(AGENT), await ctx.get<string>(SAGA)];
@@ -85,19 +89,52 @@ export function guestObject(call: AgentCall) {
         const look = () => call<Standing>(agent, 'GET', `/sagas/${encodeURIComponent(saga)}`);
         return { agent, saga: await ctx.run('look', () => look().catch(nullIfUnknown), RETRY) };
       }),
+      follow: restate.handlers.object.shared(async (ctx: restate.ObjectSharedContext, from?: Followed) => {
+        const agent = await agentOf(ctx);
+        const id = from?.id ?? (await ctx.get<string>(SAGA));
+        if (id === null) throw noSaga(ctx.key);
+        return { agent, saga: await nextOf(ctx, call, agent, { ...from, id }) };
+      }),
     },
   });
 }
 
-/** Exclusive: one saga of a guest at a time, as its host's journal has it too. */
-function operation(call: AgentCall, name: string) {
+/** From where on a saga is followed: the one under way unless said, from any state on. */
+interface Followed {
+  readonly id?: string;
+  readonly state?: string;
+  readonly waiting?: boolean;
+}
+
+/**
+ * What is told of a saga as soon as it is not what the caller knows, or it has ended; otherwise the same again, after half a minute at
+ * the least, for the caller to ask on. Between two looks the invocation may be suspended.
+ */
+async function nextOf(
+  ctx: restate.ObjectSharedContext,
+  call: AgentCall,
+  agent: string,
+  { id, state, waiting }: Followed & { readonly id: string },
+): Promise<Standing> {
+  const look = () => call<Standing>(agent, 'GET', `/sagas/${encodeURIComponent(id)}`).catch(againIfUnknown);
+  for (let waitedMs = 0, waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
+    const told = await ctx.run('follow', look, RETRY);
+    const isKnown = told.state === state && (waiting === undefined || told.waiting === waiting);
+    if (told.result !== null || !isKnown || waitedMs >= FOLLOW_MS) return told;
+    await ctx.sleep(waitMs);
+    waitedMs += waitMs;
+  }
+}
+
+/** Exclusive: one saga of a guest at a time, as its host's journal has it too. `given` is a part of what the operation is. */
+function operation(call: AgentCall, name: string, given: object = {}) {
   return async (ctx: restate.ObjectContext, request: GuestRequest): Promise<SagaOutcome> => {
     const agent = await agentOf(ctx);
     const id = request.id ?? ctx.rand.uuidv4();
     ctx.set(SAGA, id);
     try {
       const path = `/guests/${encodeURIComponent(ctx.key)}/${name}`;
-      await insist(ctx, agent, id, 'submit', () => call(agent, 'POST', path, { ...request, id }));
+      await insist(ctx, agent, id, 'submit', () => call(agent, 'POST', path, { ...request, ...given, id }));
       return await untilEnded(ctx, call, agent, id);
     } catch (error) {
       // The invocation was cancelled, and the saga is not: it is rolled back before the guest is free for another.
@@ -149,14 +186,17 @@ async function insist<T>(
 }
 
 /** Beside the saga under way. */
-function asking(call: AgentCall, signal: 'abort' | 'pivot' | 'keepCopies' | 'setSpeed') {
+function asking(call: AgentCall, signal: 'abort' | 'pivot' | 'keepCopies' | 'keepSnapshot' | 'setSpeed') {
   return restate.handlers.object.shared(async (ctx: restate.ObjectSharedContext, body?: object) => {
     const [agent, saga] = [await agentOf(ctx), await ctx.get<string>(SAGA)];
-    if (saga === null)
-      throw new restate.TerminalError(`no saga of guest ${ctx.key} is under way`, { errorCode: 409 });
+    if (saga === null) throw noSaga(ctx.key);
     const path = `/sagas/${encodeURIComponent(saga)}/${signal}`;
     return ctx.run(signal, () => call(agent, 'POST', path, body ?? {}).catch(againIfUnknown), RETRY);
   });
+}
+
+function noSaga(guest: string): restate.TerminalError {
+  return new restate.TerminalError(`no saga of guest ${guest} is under way`, { errorCode: 409 });
 }
 
 /** A saga that is about to be begun is not known to its host yet. */

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -89,6 +89,25 @@ describe('a guest as a virtual object', () => {
       assert.deepEqual(await sagasOf(id), ['committed']);
     });
   }
+
+  test('is cloned and stays where it is, and is followed meanwhile', async () => {
+    const { fronts } = await world();
+    const { files, disks } = both('to');
+    const invocation = await fleet.send('web', 'clone', { id: 'cloned', disks, bandwidth: 8 * 1024 * 1024 });
+    while ((await sagasOf('cloned')).length === 0) await sleep(20);
+    type Told = {
+      readonly saga: { readonly id: string; readonly state: string; readonly result: object | null };
+    };
+    const follow = async (from: object) => (await fleet.call('web', 'follow', from)).body as unknown as Told;
+    let { saga } = await follow({});
+    assert.equal(saga.id, 'cloned');
+    for (let looks = 0; saga.result === null && looks < 10; looks += 1)
+      ({ saga } = await follow({ id: 'cloned', state: saga.state }));
+    assert.equal(saga.state, 'committed');
+    assert.equal((await fleet.attach(invocation)).body['outcome'], 'committed');
+    assert.deepEqual(await world(), { running: true, fronts });
+    assert.deepEqual(files.filter(existsSync), files);
+  });
 
   test('is aborted beside a copy under way', async () => {
     const { fronts } = await world();
