@@ -36,7 +36,7 @@ test('an image whose name led elsewhere before the request, untold, holds all wh
   const { offline, scenario } = account;
   expect.assert(offline?.booted !== undefined);
   const empty = new Map([...offline.booted.putBack.keys()].map(path => [path, []] as const));
-  const lost = { ...offline, booted: { ...offline.booted, putBack: empty } };
+  const lost = { ...offline, booted: { ...offline.booted, putBack: empty, files: empty } };
   expect(lawsOf({ ...account, offline: lost })).toContain('no newer image is given up');
   const told = { ...account, scenario: { ...scenario, proc: true as const } };
   expect(lawsOf(told)).toContain('no newer image is given up');

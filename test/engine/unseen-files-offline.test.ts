@@ -98,23 +98,33 @@ describe('an image that has another name now gets its own back before anything i
   });
 });
 
-test('a saga that saw its files has nothing to prove', async () => {
-  const sim = smallSim({ disks: 1, backingLayers: 1 });
-  const life = live(sim);
-  const disks = [{ disk: 'dev0', overlay: OVERLAY }];
-  const saga = await sim.run(life.engine.snapshot({ ...life.guest, id: 's', vm: 'web', disks }));
-  await sim.run(saga.result);
-  const { sagas, ...state } = life.die();
-  sim.kill();
-  const open = sagas.map(({ row, records }) => ({
-    row: { ...row, state: 'needsRecovery' as const },
-    records,
-  }));
-  const { why } = await recoverOffline(memoryJournal({ ...state, sagas: open }), 's', {
-    ...{ files: sim.files, images: virtualImages(sim) },
-  });
-  expect(why).not.toContain('could not be proved');
-});
+test.each([true, false])(
+  'a saga that saw its files has nothing to prove where /proc told of them (%s)',
+  async hasProc => {
+    const sim = smallSim({ disks: 1, backingLayers: 1 });
+    const life = live(sim);
+    const disks = [{ disk: 'dev0', overlay: OVERLAY }];
+    const openInQemu = async () => {
+      const facts = await Promise.all([OLD, BASE, OVERLAY].map(name => sim.files.stat(name)));
+      return new Set(facts.flatMap(each => each?.identity ?? []));
+    };
+    const files = { ...sim.files, ...(hasProc ? { isShared: async () => true, openInQemu } : {}) };
+    const saga = await sim.run(life.engine.snapshot({ ...life.guest, files, id: 's', vm: 'web', disks }));
+    await sim.run(saga.result);
+    const { sagas, ...state } = life.die();
+    sim.kill();
+    const open = sagas.map(({ row, records }) => ({
+      row: { ...row, state: 'needsRecovery' as const },
+      records,
+    }));
+    const { why } = await recoverOffline(memoryJournal({ ...state, sagas: open }), 's', {
+      ...{ files: sim.files, images: virtualImages(sim) },
+    });
+    const unproved = `it could not be proved of ${OLD}, ${BASE} that QEMU had no other file open`;
+    expect(why?.includes(unproved)).toBe(!hasProc);
+    expect(why?.includes('could not be proved')).toBe(!hasProc);
+  },
+);
 
 test('files that are to be written to and of which none was seen are all asked for in one command, wherever QEMU dies', async () => {
   const places = [0, 1, 2];

@@ -7,9 +7,12 @@ import { plainName } from '../../guest/graph.ts';
 import { isSameFile } from '../../images/file-identity.ts';
 import type { Files } from '../../images/files.ts';
 import type { Images } from '../../images/images.ts';
+import type { JournalRecord } from '../../journal/journal.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
-import type { ChainImage, DiskPlan, Plan } from '../../plan/plan.ts';
+import type { ChainImage, DiskPlan, Plan, RewritePlan } from '../../plan/plan.ts';
 import { stagesOf } from '../../steps/stages.ts';
+import { History } from '../durable/history.ts';
+import { recordsOfStage } from '../durable/stages.ts';
 
 /** By the names of images, their formats and the images that their headers may lead to; null where that is none. */
 export type Leads = ReadonlyMap<string, Lead>;
@@ -35,11 +38,14 @@ export interface KnownFiles {
   readonly accepted: readonly string[];
 }
 
-/** Before the saga, and as the saga leaves them, or has them for a while. */
-export function leadsIn(plan: Plan): Leads {
+/** Before the saga, and as the saga leaves them, or has them for a while, once it may have begun with that. */
+export function leadsIn(plan: Plan, records: readonly JournalRecord[]): Leads {
   const leads = new Map<string, { readonly driver: string; readonly to: Set<string | null> }>();
-  for (const { plan: stage } of stagesOf(plan)) {
-    for (const chain of stage.disks.flatMap(disk => chainsOf(stage.operation, disk))) {
+  for (const { name, plan: stage } of stagesOf(plan)) {
+    const isWhole = 'rewrites' in stage && !mayBeShortened(stage, recordsOfStage(records, name));
+    for (const chain of stage.disks.flatMap(disk =>
+      isWhole ? [disk.chain] : chainsOf(stage.operation, disk),
+    )) {
       for (const [at, image] of chain.entries()) {
         const below = chain[at + 1];
         if (image.unnameable !== undefined || below?.unnameable !== undefined) continue;
@@ -51,6 +57,12 @@ export function leadsIn(plan: Plan): Leads {
     }
   }
   return leads;
+}
+
+/** Chains are shortened behind the decision; where QEMU does not hold jobs back, by the first of them. */
+function mayBeShortened({ manualFinalize }: RewritePlan, records: readonly JournalRecord[]): boolean {
+  if (manualFinalize) return new History(records).decision === 'forward';
+  return records.some(({ kind, step }) => kind === 'intent' && step === 'rewriteFirst');
 }
 
 /** The header of an image that is reused was proved before anything of the guest came to depend on it. */
@@ -114,20 +126,30 @@ async function isSame(
 /** In words, the files of the chains that are booted from of which it was not proved that QEMU had them open; nothing where all are. */
 export async function unprovedInWords(
   chains: readonly (readonly string[])[],
-  { known, unproved, accepted }: KnownFiles,
+  { known, guessed, unproved, accepted }: KnownFiles,
   files: Pick<Files, 'stat'>,
 ): Promise<readonly string[]> {
-  const told: string[] = [];
+  const unseen: string[] = [];
   const proved = [...known].filter(([file]) => !unproved.has(file));
-  for (const file of new Set(chains.flat())) {
-    if (!file.startsWith('/') || accepted.includes(file)) continue;
+  const booted = [...new Set(chains.flat())].filter(file => file.startsWith('/') && !accepted.includes(file));
+  for (const file of booted) {
     if (known.has(file) && !unproved.has(file)) continue;
     const stands = await files.stat(file);
     const isKnown = proved.some(([, one]) => stands !== undefined && isSameFile(one, stands.identity));
-    if (stands?.kind === 'file' && !isKnown) told.push(file);
+    if (stands?.kind === 'file' && !isKnown) unseen.push(file);
   }
-  if (told.length === 0) return [];
   return [
-    `it could not be proved of ${told.join(', ')} that QEMU had no other file open by that name, since this saga has not seen QEMU's files`,
+    ...unprovedSince(unseen, "this saga has not seen QEMU's files"),
+    ...unprovedSince(
+      booted.filter(file => guessed.has(file) && !unproved.has(file)),
+      'no /proc told which files it had open when this saga was planned',
+    ),
+  ];
+}
+
+function unprovedSince(files: readonly string[], why: string): readonly string[] {
+  if (files.length === 0) return [];
+  return [
+    `it could not be proved of ${files.join(', ')} that QEMU had no other file open by that name, since ${why}`,
   ];
 }

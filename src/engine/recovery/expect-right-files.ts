@@ -45,11 +45,14 @@ export function rightfulFiles(
   isBegun: boolean,
 ): Rightful {
   const known = new Map<string, string>(Object.entries(plan.identities ?? {}));
-  const guessed = new Set(plan.areOpen ? [] : known.keys());
+  const planned = new Set(known.keys());
+  const guessed = new Set<string>();
   const names = new Set(known.keys());
   for (const stage of stagesOf(plan)) {
     const own = recordsOfStage(records, stage.name);
     for (const disk of stage.plan.disks) {
+      const inUse = disk.chain.map(({ file }) => plainName(file)).filter(file => planned.has(file));
+      if (!plan.areOpen) for (const file of inUse) guessed.add(file);
       const claim = heldClaim(disk, own);
       if (claim !== undefined) {
         known.set(disk.image.file, claim);
@@ -66,7 +69,7 @@ export function rightfulFiles(
       known,
       guessed,
       unproved,
-      leads: leadsIn(plan),
+      leads: leadsIn(plan, records),
       astray: plan.astray ?? {},
       accepted,
       isBegun,

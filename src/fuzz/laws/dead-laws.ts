@@ -19,7 +19,7 @@ import { endAtLast } from './excuse-conditions.ts';
 import { judgeRevertedAfterPowerCut } from './judge-revert.ts';
 import type { ContentsByDisk } from './judge-writes.ts';
 import { isDoubted } from './last-image.ts';
-import { isMoved, isReplaced, ledElsewhereUntold, meetsMoved } from './moved-files.ts';
+import { isMoved, isReplaced, meetsMoved } from './moved-files.ts';
 import { copiedMeanwhile, newFilesOf } from './nothing-left-law.ts';
 import type { Pardon } from './pardon.ts';
 import { isSideOfRevert } from './unplugged-law.ts';
@@ -66,20 +66,11 @@ export function newestIsKept(account: Account, pardon: Pardon): string | undefin
   return lostWrites(account, images, atLast, isOnNew, fronts);
 }
 
-/**
- * A disk that is not the saga's, or whose name led elsewhere before the request while nothing told, boots what a third party has put under
- * its name: what it held is where its administrator finds it.
- */
+/** A disk that is not the saga's boots what a third party has put under its name: what it held is where its administrator finds it. */
 function contentsBooted(account: Account, { disks, putBack }: Sight): ContentsByDisk {
   const moved = account.moved.filter(({ back }) => back === undefined);
-  // A new image that is reused is whatever stood there at the request.
-  const isOfGuest = (path: string) =>
-    account.before.disks.some(({ chain }) => chain.some(image => image.path === path));
-  const isAstray = (index: number, path: string) => {
-    if (!isMoved({ moved }, path)) return false;
-    if (!account.scenario.wish.named.includes(index)) return true;
-    return isOfGuest(path) && ledElsewhereUntold({ ...account, moved }, path);
-  };
+  const isAstray = (index: number, path: string) =>
+    isMoved({ moved }, path) && !account.scenario.wish.named.includes(index);
   return new Map(
     disks.map(({ path, contents }, index) => [
       index,

@@ -9,7 +9,7 @@ import { type Account, askedOf, type Struck } from '../account/account.ts';
 import { newSetsOf } from '../scenario/wish-files.ts';
 import { isPowerCut } from './excuse-conditions.ts';
 import { isHeldSomewhere } from './held-somewhere.ts';
-import { isRemovedForGood, isUnproved, takesNameOf } from './moved-files.ts';
+import { isRemovedForGood, isUnproved, ledElsewhereUntold, takesNameOf } from './moved-files.ts';
 
 type Told = Pick<SagaResult, 'leftovers'> | undefined;
 
@@ -36,16 +36,17 @@ export function mayBeThere(
 }
 
 /**
- * A disk is booted from what a third party has put under the name of an image whose file the saga does not see, and the recovery says that
- * this was not proved. It stands where that image stood, as its header says, and what was written is in some file, or QEMU itself has
+ * A disk is booted from what a third party has put under the name of an image whose file the saga does not see, or had put there before the
+ * request while no /proc told which file QEMU had open, and the recovery says that this was not proved. It stands where that image stood, as its header says, and what was written is in some file, or QEMU itself has
  * written to the third party's.
  */
 export function isBootedUnproved({ fault }: Struck, account: Account): boolean {
   const { scenario, offline, shutDown, before, moved, overwritten } = account;
   const { result, booted } = offline ?? shutDown ?? {};
-  if (scenario.elsewhere === undefined || booted === undefined) return false;
+  if (booted === undefined) return false;
   const { wish, guest } = scenario;
   const isTheirs = (name: string) =>
+    (scenario.elsewhere !== undefined || ledElsewhereUntold(account, name)) &&
     moved.some(({ path, made, back }) => path === name && made !== undefined && back === undefined) &&
     takesNameOf(fault, name) &&
     isUnproved(result, name);

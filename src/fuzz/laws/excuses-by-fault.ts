@@ -283,7 +283,7 @@ export const BY_FAULT: readonly ByFault[] = [
   ...(['the dead leave one set', 'no newer image is given up'] as const).map(law => ({
     ...{ law, fault: 'file' },
     reason:
-      'what a third party puts under the name of an image is not told from that by who sees no file of QEMU’s: the recovery says which it could not prove',
+      'what a third party puts under the name of an image is not told from that by who sees no file of QEMU’s, nor what was put there before the request where no /proc tells: the recovery says which it could not prove',
     only: (struck: Struck, account: Account) =>
       isBootedUnproved(struck, account) || wasOpenedUnproved(struck, account),
   })),
