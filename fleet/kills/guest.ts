@@ -25,6 +25,8 @@ export interface Guest extends AsyncDisposable {
   kill(): Promise<void>;
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   look(): Promise<Seen>;
+  /** The files of its host, also when it is dead. */
+  files(): Promise<readonly string[]>;
   /** The images in front as one instant of the guest's writes, with all that it was told was done; what is wrong with that. */
   judgeCut(seen: Seen): Promise<readonly string[]>;
   /** What an operator does whose QEMU is gone: `blocksaga resume --offline`, perhaps with `--accept-image`. */

@@ -20,19 +20,18 @@ export async function startQemuGuest(name: string, { folder, target, qemu }: Pla
   const directory = mkdtempSync(join(folder, `${name}-`));
   const options = { disks: DISKS, sizeBytes: 16 * 1024 * 1024, pacingUs: 20_000, directory, qemu };
   let vm: GuestVm = await startGuestVm(options);
+  const files = async () => {
+    const moved = (await readdir(target)).filter(file => file.includes(`-${name}-`));
+    const own = (await readdir(directory)).map(file => join(directory, file));
+    return [...own, ...moved.map(file => join(target, file))].sort();
+  };
   return {
     ...{ name, directory, wire: undefined },
     monitor: () => vm.monitor,
     kill: () => vm.kill(),
     signal: signal => void process.kill(vm.pid, signal),
-    async look() {
-      const moved = (await readdir(target)).filter(file => file.includes(`-${name}-`));
-      const files = [
-        ...(await readdir(directory)).map(file => join(directory, file)),
-        ...moved.map(file => join(target, file)),
-      ];
-      return { ...(await lookBy(vm.witness.execute)), files: files.sort() };
-    },
+    files,
+    look: async () => ({ ...(await lookBy(vm.witness.execute)), files: await files() }),
     async judgeCut({ status, chains }) {
       if (status !== 'running') return [];
       await vm.awaitWrites(WRITES_AFTERWARDS);

@@ -106,9 +106,11 @@ async function bootAgain(
         if (files.length > 0) fronts = files;
         break;
       } catch (error) {
-        // An agent that reaches QEMU by TCP sees none of its files. Nobody exchanges any here: what stands there is right.
-        const inDoubt = error instanceof BlocksagaError ? (error.images ?? []) : [];
-        for (const file of inDoubt) right.add(file);
+        // An agent that reaches QEMU by TCP sees none of its files. Nobody exchanges any here: what stands there is right, and all stand.
+        const inDoubt =
+          guest.wire !== undefined && error instanceof BlocksagaError ? (error.images ?? []) : [];
+        const files = inDoubt.length > 0 ? await guest.files() : [];
+        for (const file of inDoubt) if (files.includes(file)) right.add(file);
         if (tries > LOOKS_MAX) {
           wrong.push(`${id} cannot be recovered without its QEMU: ${error}`);
           break;

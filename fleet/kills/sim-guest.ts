@@ -46,18 +46,18 @@ export async function startSimGuest(name: string, folder: string, seed: number):
     if (error !== undefined) throw new Error(error);
     return told;
   };
+  const files = async () => (await ask({ do: 'files' })) as readonly string[];
   const wire = undo.use(await Wire.to({ path: monitor }));
   const stack = undo.move();
   return {
-    ...{ name, directory, wire },
+    ...{ name, directory, wire, files },
     monitor: () => `127.0.0.1:${wire.port}`,
     kill: async () => void (await ask({ do: 'kill' })),
     signal: signal => void child.kill(signal),
     async look() {
       const witness = await connectWitness(second);
       try {
-        const files = (await ask({ do: 'files' })) as readonly string[];
-        return { ...(await lookBy(witness.execute)), files: [...files].sort() };
+        return { ...(await lookBy(witness.execute)), files: [...(await files())].sort() };
       } finally {
         witness.close();
       }
