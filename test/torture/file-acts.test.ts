@@ -50,6 +50,18 @@ test.each(['file replace', 'file recreate', 'directory replace'])(
   },
 );
 
+test('what was made in the other directory since leads where it is, and comes along when the right one is put back', () => {
+  const act = { how: 'directory replace', path };
+  actOnFile(act);
+  const since = join(dirname(path), 'since.qcow2');
+  writeFileSync(since, 'made since');
+  expect(leadsElsewhere(act, since)).toBe(false);
+  expect(leadsElsewhere(act, path)).toBe(true);
+  putBack(act);
+  expect(readFileSync(since, 'utf8')).toBe('made since');
+  expect(statSync(path).ino).toBe(inode);
+});
+
 test('nothing is done to a file that is not there', () => {
   expect(actOnFile({ how: 'file rename', path: join(home, 'none') })).toMatchObject({ error: {} });
 });

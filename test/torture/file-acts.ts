@@ -14,7 +14,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Json } from '../../src/qmp/transport.ts';
 
 /** What is done, and to which image; of a directory the one that the image is in. */
@@ -84,19 +84,29 @@ export function madeIn(answers: readonly Json[]): Made {
   return Object.assign({}, ...answers.map(answer => (answer as { readonly return?: Made }).return ?? {}));
 }
 
-/** Whether a name leads elsewhere by now: with a directory all that are in it, but for a link to it. */
+/**
+ * Whether a name leads elsewhere by now: with a directory all that were in it, but for a link to it. What was made since in the one
+ * that has its name is right there. To be asked before anything is put back.
+ */
 export function leadsElsewhere({ how, path }: FileAct, name: string): boolean {
   if (how === 'directory link') return false;
-  return how.startsWith('directory') ? dirname(name) === dirname(path) : name === path;
+  if (!how.startsWith('directory')) return name === path;
+  return dirname(name) === dirname(path) && existsSync(join(asideOf(dirname(path)), basename(name)));
 }
 
-/** As an administrator does: what a third party has put there goes aside, and the right one gets its name again. */
+/**
+ * As an administrator does: what a third party has put there goes aside, and the right one gets its name again; with a directory what
+ * was made in the other one since.
+ */
 export function putBack({ how, path }: FileAct): void {
   const name = how.startsWith('directory') ? dirname(path) : path;
   if (!existsSync(asideOf(name))) return;
   if (how === 'directory link') unlinkSync(name);
   else if (existsSync(name)) renameSync(name, ownOf(name));
   renameSync(asideOf(name), name);
+  if (how !== 'directory replace') return;
+  const since = readdirSync(ownOf(name)).filter(file => !existsSync(join(name, file)));
+  for (const file of since) renameSync(join(ownOf(name), file), join(name, file));
 }
 
 /** The files of a third party that are not as it made them, or gone; where they are now. */
