@@ -66,6 +66,26 @@ function reverted(qemu: string, version: QemuVersion): void {
     },
   );
 
+  test.each(styles('put on by a third party'))(
+    'stay as they are where a third party puts an overlay on one while it is taken back: -%s',
+    async style => {
+      await using on = await begin(style);
+      const bases = await snapshotAndGoOn(on);
+      const { disks, ...basics } = on.snapshotAll();
+      const before = await chainsOf(on);
+      on.tap.after('blockdev-add', () => on.vm.witness.execute('cont'), 3 * disks.length - 1);
+      on.tap.before('blockdev-del', () => putOnByAnother(on), disks.length);
+      const result = await (await on.engine.revert({ ...basics, ...on.tapped, disks })).result;
+      expect(on.tap.pending).toEqual([]);
+      const ended = { outcome: 'rolledBack', error: { code: 'GUEST_RUNS' }, leftovers: [] };
+      expect(result, explain(result)).toMatchObject(ended);
+      expect(on.tap.commands).toContain('block-commit');
+      expect(await chainsOf(on)).toEqual(before);
+      await endGuest(on);
+      await expectSets(on, { front: imagesOf(bases.map((_, index) => snapFile(on, index))) });
+    },
+  );
+
   test.each(styles('not rebased'))(
     'are not rebased where a node that keeps an old image open is refused: -%s',
     async style => {
@@ -141,13 +161,31 @@ const UNDONE: readonly {
   { what: 'a look at the guest fails once all are rebased', tamper: on => unaware(on.tapped.qmp) },
 ];
 
+/** A third party puts the last disk's overlay on it, and waits until the guest has written there. */
+async function putOnByAnother({ vm }: Stage): Promise<void> {
+  const at = vm.disks.length - 1;
+  const blocks = (await vm.witness.execute('query-block')) as readonly BlockInfo[];
+  const node = blocks.flatMap(({ inserted }) => inserted?.['node-name'] ?? [])[at];
+  expect.assert(node !== undefined);
+  await vm.witness.execute('blockdev-snapshot', { node, overlay: await overlayNode(vm) });
+  await vm.awaitWrites(12);
+}
+
 /** A third party opens a node under the name of the last disk's keeper. */
 async function takeName({ vm }: Stage): Promise<void> {
-  const nodes = await vm.witness.execute('query-named-block-nodes', { flat: true });
+  await vm.witness.execute('blockdev-add', {
+    driver: 'null-co',
+    'node-name': `${await overlayNode(vm)}-filter`,
+  });
+}
+
+/** The node of the last disk's overlay. */
+async function overlayNode({ witness, disks }: Stage['vm']): Promise<string> {
+  const nodes = await witness.execute('query-named-block-nodes', { flat: true });
   const named = (nodes as readonly BlockDeviceInfo[]).map(node => node['node-name'] ?? '');
-  const image = named.find(name => name.startsWith('bs-') && name.endsWith(`-${vm.disks.length - 1}`));
+  const image = named.find(name => name.startsWith('bs-') && name.endsWith(`-${disks.length - 1}`));
   expect.assert(image !== undefined);
-  await vm.witness.execute('blockdev-add', { driver: 'null-co', 'node-name': `${image}-filter` });
+  return image;
 }
 
 /** The `stop` in front of the next command may be on its way still. */

@@ -53,6 +53,8 @@ export async function takeOutImages(context: StepContext): Promise<boolean> {
 /** An overlay of a snapshot may stand there by the saga itself, by records that an older journal lacks. */
 async function areTheirs({ qmp, plan }: StepContext): Promise<boolean> {
   if (plan.operation === 'copy') return true;
+  // Also one that the saga itself has put on its old image reads as before when it is committed into that.
+  if (plan.operation === 'revert') return plan.strategy === 'rebase';
   return plan.operation === 'snapshot' && plan.marksQemu && !(await isTaking(qmp, plan));
 }
 
@@ -97,11 +99,13 @@ function nodeOf({ image, file, node }: DiskPlan, path: string | undefined): stri
 
 /**
  * Whether the saga itself has opened an image on what it stands on. The target of a snapshot's mirror is opened again on the
- * image below the overlay; where the disk's overlay is in front of that, or was never taken, it was not the saga.
+ * image below the overlay; where the disk's overlay is in front of that, or was never taken, it was not the saga. On the image that
+ * its disk is reverted to, an overlay stands by the saga.
  */
 function isPlanned(edges: Edges, { names, node, image }: DiskPlan, base: string): boolean {
   if (image.backing === null) return false;
   if (image.openBacking) return true;
+  if (image.rebased === true) return base === image.backing.node;
   if (base !== image.backing.node && base !== names.chain) return false;
   const isTaken = edges.child(node, 'backing') !== undefined;
   return isTaken && !edges.below([edges.top(names.image)]).has(node);
