@@ -45,13 +45,16 @@ export function leftIsTold(end: Parameters<EndCheck>[0]): string | undefined {
 
 /**
  * An image that was to be removed stays below one that is not the same any more, or while the one that its disk is on is not found
- * under its name; it is named.
+ * under its name; it is named. A QEMU that has died since shows no disk on it, and it was on it all the same.
  */
-function isKeptForMoved(file: string, { account, result, now }: Parameters<EndCheck>[0]): boolean {
-  const { before } = account;
+function isKeptForMoved(file: string, { account, outcome, result, now }: Parameters<EndCheck>[0]): boolean {
+  const { before, scenario } = account;
+  const { wish } = scenario;
   const at = before.disks.findIndex(({ chain }) => chain.some(({ path }) => path === file));
-  const names = [before.disks[at], now.disks[at]].flatMap(disk => disk?.chain.map(({ path }) => path) ?? []);
-  return names.some(name => isMoved(account, name)) && (result?.notRemoved ?? []).includes(file);
+  const seen = [before.disks[at], now.disks[at]].flatMap(disk => disk?.chain.map(({ path }) => path) ?? []);
+  const isOnNew = outcome === 'committed' && wish.named.includes(at);
+  const made = isOnNew ? newFilesOf(wish, setSeen(account, now.disks), at) : [];
+  return [...seen, ...made].some(name => isMoved(account, name)) && (result?.notRemoved ?? []).includes(file);
 }
 
 /** What QEMU has made anew under a name that a third party took from the saga's file cannot be told from that one's, and is named. */
