@@ -6,6 +6,7 @@ import type { GuestVm } from '../../src/demo/guest-vm.ts';
 import { changedOf, type FileAct, leadsElsewhere, madeIn } from './file-acts.ts';
 import type { ThirdPartyCase } from './judge-third-party.ts';
 import { type Heard, why } from './lives.ts';
+import { fileOf } from './outside.ts';
 import { ANY_INSTANT } from './rounds.ts';
 
 interface Block {
@@ -63,6 +64,6 @@ async function namesInUse(vm: GuestVm): Promise<readonly string[]> {
   const names: string[] = [];
   for (const { inserted } of blocks)
     for (let image = inserted?.image; image !== undefined; image = image['backing-image'])
-      names.push(image.filename);
+      names.push(fileOf(image.filename));
   return names;
 }

@@ -61,7 +61,7 @@ export async function lookAround(vm: GuestVm): Promise<Outside> {
     const chain: string[] = [];
     const block = blocks.find(({ qdev }) => qdev?.split('/').includes(device));
     for (let image = block?.inserted?.image; image !== undefined; image = image['backing-image']) {
-      chain.push(image.filename);
+      chain.push(fileOf(image.filename));
     }
     return chain;
   });
@@ -82,6 +82,15 @@ export async function lookAround(vm: GuestVm): Promise<Outside> {
     files: await filesIn(vm.directory),
     acknowledged,
   };
+}
+
+/** The file of an image, also where QEMU tells of options that no name has, as an overlay that was opened without what is below it. */
+export function fileOf(filename: string): string {
+  if (!filename.startsWith('json:')) return filename;
+  type Options = { readonly filename?: string; readonly file?: Options };
+  let options: Options | undefined = JSON.parse(filename.slice('json:'.length));
+  while (options !== undefined && options.filename === undefined) options = options.file;
+  return options?.filename ?? filename;
 }
 
 /** Every file in the guest's directory. */

@@ -16,7 +16,7 @@ import { judgeAmongThirdParties, judgeImagesLeft, type ThirdPartyCase } from './
 import { type Heard, note, outcomeOf, SAGA_DEADLINE_MS, takeOver, why } from './lives.ts';
 import { operationNamed } from './operations.ts';
 import type { Foreign, Place } from './orders.ts';
-import type { Outside } from './outside.ts';
+import { fileOf, type Outside } from './outside.ts';
 import { type Played, setUp, stateIn } from './play-round.ts';
 import { ANY_INSTANT, type Round } from './rounds.ts';
 
@@ -134,7 +134,7 @@ async function blocksOf({ vm }: Arena): Promise<readonly (Block | undefined)[]> 
 }
 
 async function frontsOf(arena: Arena): Promise<readonly string[]> {
-  return (await blocksOf(arena)).map(block => block?.inserted?.image.filename ?? '');
+  return (await blocksOf(arena)).map(block => fileOf(block?.inserted?.image.filename ?? ''));
 }
 
 /** The row's commands about its disk, with the names that the saga gives to its things. */
