@@ -1,5 +1,5 @@
 /**
- * What a move says of itself, before agents that die in front of an answer and sagas that come to every end: done is nothing but every
+ * What a move, and an instant, says of itself, before agents that die in front of an answer and sagas that come to every end: done is nothing but every
  * guest on its new images. The server is Restate's, the agents answer by a script.
  */
 import assert from 'node:assert/strict';
@@ -191,5 +191,22 @@ describe('a move', () => {
     assert.equal(report.state, 'refused');
     assert.match(report.guests?.[0]?.why ?? '', /no QEMU listens there/);
     await fleet.ask('fleet/hosts/leave', 'flapping');
+  });
+});
+
+describe('an instant', () => {
+  test('that an agent does not take is given up in words, and says that it takes another id', async () => {
+    const group: FakeGuest = { submit: [AWAY], look: [OPEN] };
+    await using agent = await startFakeAgent('silent', { db: COMMITTED }, group);
+    assert.equal((await fleet.ask('fleet/hosts/join', agent.url)).status, 200);
+    const members = [{ vm: 'db', disks: [{ disk: 'disk0', overlay: '/images/db.qcow2' }] }];
+    const { status, body } = await fleet.run('instant', 'given-up', { members });
+    await fleet.ask('fleet/hosts/leave', 'silent');
+    assert.equal(status, 500);
+    assert.match(
+      String(body['message']),
+      /it is being started: given up after 40 s.*look at the guests, then ask again with another id$/,
+    );
+    assert.ok(agent.heard.filter(each => each.startsWith('POST')).length > 1);
   });
 });
