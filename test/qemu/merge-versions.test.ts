@@ -76,6 +76,21 @@ function merges(binary: string, version: QemuVersion): void {
     },
   );
 
+  test.each(['puts every overlay back at once where no drive can be set'].filter(plays))('%s', async () => {
+    await using on = await begin();
+    on.tap.before('job-finalize', () => cancelOne(on));
+    const request = { ...on.tapped, disks: disksOf(on, () => ({})), without: ['blockdev-reopen' as const] };
+    const saga = await on.engine.commit({
+      ...{ ...request, active: true, strategy: 'finalize', maxBlackoutMs: 30_000 },
+    });
+    const result = await saga.result;
+    expect(on.tap.pending).toEqual([]);
+    expect(result, explain(result)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+    expect(on.tap.commands.filter(each => each === 'transaction')).toHaveLength(1);
+    expect(on.tap.commands).not.toContain('blockdev-snapshot');
+    await expectChains(on, on.chains);
+  });
+
   for (const { what, ...guest } of guests) {
     const possible = ways.filter(({ strategy }) => strategy !== 'reopen' || guest.bus !== 'scsi-hd');
     const playedFor = (end: string) =>

@@ -102,7 +102,10 @@ async function putBack(
 ): Promise<void> {
   const { qmp, plan } = context;
   const byFile = plan.disks.some(({ identifiedBy }) => identifiedBy);
-  await expectOldNames(context, switched, byFile ? ({ chain }) => chain : closedImages(graph));
+  // Overlays that are put back above what they were committed into are opened anew, also those that are still open.
+  const isStacked = plan.operation === 'commit' && !canSetDrives(plan, switched);
+  const opened = isStacked ? leavingImages : closedImages(graph);
+  await expectOldNames(context, switched, byFile ? ({ chain }) => chain : opened);
   if (byFile) return undoPivotsByFile(context, switched, graph, back);
   const restore = plan.operation === 'copy' ? mirrorBack : putOverlaysBack;
   const sources = await restore(context, switched, graph, back);
@@ -180,10 +183,8 @@ async function putOverlaysBack(
     await setDrives(qmp, switched, sources);
     return sources;
   }
-  for (const disk of switched) {
-    await stackAgain(qmp, disk, graph);
-    sources.set(disk.index, disk.names.revived);
-  }
+  for (const disk of switched) sources.set(disk.index, disk.names.revived);
+  await stackAgain(qmp, switched, graph, plan.capabilities.includes('blockdev-snapshot'));
   return sources;
 }
 
@@ -208,24 +209,58 @@ function isAway(graph: Graph, disk: DiskPlan): boolean {
   return leavingImages(disk).some((_, place) => place > 0 && front === revivedName(disk, place));
 }
 
-/** Puts the images that were above the goal back there, lowest first, each as QEMU puts a new overlay. */
-async function stackAgain(qmp: QmpClient, disk: DiskPlan, graph: Graph): Promise<void> {
-  // No image is to be open twice: the nodes of the old chain go first, if they are still there.
-  const open = disk.retiring.filter(node => graph.node(node) !== undefined);
+/** An image that was above the goal, opened again, and what it is put on. */
+interface Stacked {
+  readonly disk: DiskPlan;
+  readonly place: number;
+  readonly node: string;
+  readonly overlay: string;
+}
+
+/**
+ * Puts the images that were above the goal back there, lowest first, each as QEMU puts a new overlay; all or none where a
+ * `transaction` can, once all are open: a lower one alone would hide what the upper ones held and is merged below it.
+ */
+async function stackAgain(
+  qmp: QmpClient,
+  disks: readonly DiskPlan[],
+  graph: Graph,
+  atOnce: boolean,
+): Promise<void> {
+  // No image is to be open twice: the nodes of the old chains go first, if they are still there.
+  const open = disks.flatMap(({ retiring }) => retiring).filter(node => graph.node(node) !== undefined);
   await qmp.pipeline(
     open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
   );
-  const above = leavingImages(disk).length;
-  const onWay = Array.from({ length: above }, (_, place) => place);
-  const reached = onWay.find(place => graph.front(disk) === revivedName(disk, place)) ?? above;
-  let front = graph.front(disk) ?? disk.goal;
-  for (let place = reached - 1; place >= 0; place -= 1) {
-    const overlay = revivedName(disk, place);
+  const stacked = disks.flatMap(disk => stackOf(disk, graph));
+  for (const { disk, place, overlay } of stacked)
     if (graph.node(overlay) === undefined) await openAgain(qmp, disk, place, null);
-    const [reply] = await qmp.pipeline([
-      { execute: 'blockdev-snapshot', arguments: { node: front, overlay } },
-    ]);
-    if (!reply.ok) throw reply.error.at({ disk: disk.disk });
-    front = overlay;
+  if (atOnce) {
+    const actions = stacked.map(({ node, overlay }) => ({
+      type: 'blockdev-snapshot' as const,
+      data: { node, overlay },
+    }));
+    if (actions.length > 0) await qmp.execute('transaction', { actions });
+    return;
   }
+  for (const { disk, node, overlay } of stacked) {
+    const [reply] = await qmp.pipeline([{ execute: 'blockdev-snapshot', arguments: { node, overlay } }]);
+    if (!reply.ok) throw reply.error.at({ disk: disk.disk });
+  }
+}
+
+/** Those of a disk that are not back yet, lowest first: an undo that died may have put some there. */
+function stackOf(disk: DiskPlan, graph: Graph): readonly Stacked[] {
+  const front = graph.front(disk) ?? disk.goal;
+  const above = leavingImages(disk).map((_, place) => place);
+  const reached = above.find(place => front === revivedName(disk, place)) ?? above.length;
+  return above
+    .slice(0, reached)
+    .toReversed()
+    .map(place => ({
+      disk,
+      place,
+      node: place === reached - 1 ? front : revivedName(disk, place + 1),
+      overlay: revivedName(disk, place),
+    }));
 }
