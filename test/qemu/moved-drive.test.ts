@@ -26,6 +26,24 @@ const MOVES: readonly { readonly verb: string; readonly move: Move }[] = [
   },
 ];
 
+describeOnQemu('a drive that was set to an overlay before its snapshot', () => {
+  test('is told as such, and the saga is taken back when it is set to its image again', async () => {
+    await using on = await stage({ disks: 2, journal: 'memory' });
+    const image = diskNames(sagaToken('moved'), 1).image;
+    const set = (value: string) =>
+      on.vm.witness.execute('qom-set', { path: DEVICE, property: 'drive', value }).then(() => undefined);
+    on.tap.before('transaction', () => set(image), 0);
+    const disks = [0, 1].map(disk => ({ disk: `disk${disk}`, overlay: on.newFile(disk) }));
+    const saga = await on.engine.snapshot({ ...on.tapped, id: 'moved', disks });
+    const { outcome, error } = await saga.result;
+    expect(outcome, JSON.stringify(error)).toBe('needsRecovery');
+    expect(error?.message).toContain(`has moved disk disk1 to ${on.newFile(1)} before that held what`);
+    await set('disk1');
+    const again = await on.engine.resume('moved', on.tapped);
+    expect(await again.ended).toMatchObject({ outcome: 'rolledBack' });
+  });
+});
+
 describeOnQemu('a drive that was set to an image before its mirror', () => {
   test.each(MOVES)('by $verb, is recovered offline with both images kept', async ({ move }) => {
     await using on = await stage({ disks: 2, journal: 'memory' });

@@ -83,7 +83,8 @@ export async function judgeAmongThirdParties(
   }
   await vm.witness.execute('stop');
   try {
-    wrong.push(...(await judgeFronts(of, now, vm.acknowledged())));
+    const judge = !isEnded && isOnUnheld(of, now) ? judgeTogether : judgeFronts;
+    wrong.push(...(await judge(of, now, vm.acknowledged())));
   } finally {
     if (now.status === 'running') await vm.witness.execute('cont');
   }
@@ -117,6 +118,35 @@ async function judgeFronts(of: ThirdPartyCase, now: Outside, acknowledged: numbe
     now.files,
     acknowledged,
   );
+}
+
+/**
+ * Whether a third party has moved a disk onto an overlay that stands on nothing yet: what the guest writes there is on no image that
+ * holds the rest, and a part of a cluster is filled up with zeros. The saga says that it cannot end.
+ */
+function isOnUnheld(of: ThirdPartyCase, { chains }: Outside): boolean {
+  const { round, place, operation } = of;
+  const chain = chains[round.foreign?.disk ?? -1] ?? [];
+  const isTheirs = round.foreign?.command === 'qom-set' && isBlamed(of, 'chain');
+  const isOverlay = operation.request.operation === 'snapshot' && chain.length === 1;
+  return isTheirs && isOverlay && place.files.includes(chain[0] ?? '');
+}
+
+/** I3 of the images in front and those that were there before: each write is in the ones or in the others. */
+async function judgeTogether(of: ThirdPartyCase, now: Outside, acknowledged: number): Promise<string[]> {
+  const lackedBy = async (fronts: readonly string[]) =>
+    missingWrites(
+      await readCut(
+        fronts.map(file => ({ file })),
+        { shared: true },
+      ),
+      acknowledged,
+    );
+  const lacked = new Set(await lackedBy(of.place.fronts));
+  const lost = (await lackedBy(now.chains.map(([front = '']) => front))).filter(each => lacked.has(each));
+  return lost.length === 0
+    ? []
+    : [`I3: ${lost.length} writes are in no image, the first is ${lost[0]} of ${acknowledged}`];
 }
 
 /** The same of a guest whose QEMU is gone, and of the images that are named to be booted from. */

@@ -5,8 +5,8 @@
  * tells how a job ended (from 3.1 on; before that no drive can be set while its device is there); what the undo of the mirrors has to know is durable with its intent.
  */
 
-import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
+import { movedBefore } from '../../guest/moved-before.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobTable } from '../../qmp/jobs.ts';
 import type { Json } from '../../qmp/transport.ts';
@@ -53,14 +53,7 @@ export async function expectCopied(
     disk => isAlone(graph, disk) && !known.includes(disk.index) && !hasPivoted(table, disk),
   );
   if (half === undefined) return;
-  const { disk, node, file, image } = half;
-  throw new BlocksagaError(
-    'FOREIGN',
-    `a third party has moved disk ${disk} to ${image.file} before that held what ${file} holds: what the guest wrote since is only there, ` +
-      `what it wrote before only in ${file}, and neither is copied over the other. See what the guest needs of the first, set its drive back ` +
-      `(QMP: qom-set, drive, "${node}"), then resume`,
-    { disk },
-  );
+  throw movedBefore(half);
 }
 
 /** On the image itself, and not on one that a third party has put on the source. */

@@ -8,6 +8,7 @@ import { BlocksagaError } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { holdGuest, readPause, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
 import { deviceOf, named, rootNow } from '../../guest/jobs-of-plan.ts';
+import { movedBefore } from '../../guest/moved-before.ts';
 import { unplugged } from '../../guest/unplugged.ts';
 import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { DiskPlan, RevertPlan, SnapshotPlan } from '../../plan/plan.ts';
@@ -138,7 +139,17 @@ async function startCommits(
   const commit = isByFile ? commitByFile : commitByNode;
   const replies = await qmp.pipeline(disks.map(disk => commit(plan, disk, graph)));
   if (isByFile && replies.some(({ ok }) => !ok)) await closeSpare(qmp, disks, graph);
+  const alone = disks.find(
+    ({ names }, at) => replies[at]?.ok === false && standsOnNothing(graph, names.image),
+  );
+  if (alone !== undefined) throw movedBefore(alone);
   throwFirst(disks, replies);
+}
+
+/** An overlay that was open for a snapshot which was not taken: only a third party puts a disk on it. */
+function standsOnNothing(graph: Graph, node: string): boolean {
+  const image = graph.node(node)?.image;
+  return image !== undefined && image['backing-image'] === undefined;
 }
 
 /**
