@@ -21,10 +21,16 @@ export function rightWhereTheyStand(sim: Sim, result: Asking): readonly string[]
     const stands = world.host.files.get(path);
     // The first file has been put back, and the saga knew another one's.
     if (back !== undefined && stands?.birth === birth && asksFor(result, path))
-      return hasWrittenTheirs(sim, each) ? [] : [path];
+      return hasWrittenTheirs(sim, each) || isTheirsUnwritten(sim, each) ? [] : [path];
     if (stands === undefined || stands.written === made?.written || !asksFor(result, path)) return [];
     return newestIn(sim, path) > newestIn(sim, to) ? [path] : [];
   });
+}
+
+/** Whether what has its name again was a third party's own, put there before, to which QEMU has written nothing. */
+function isTheirsUnwritten({ world }: Sim, { path, birth }: MovedFile): boolean {
+  const made = world.moved.find(each => each.path === path && each.made?.birth === birth)?.made;
+  return made !== undefined && world.host.files.get(path)?.written === made.written;
 }
 
 /** Whether QEMU had a third party's file open that was moved aside for the first one, and has written to it last. */
