@@ -10,7 +10,10 @@ import type { Json } from '../../qmp/transport.ts';
 import type { StepContext } from '../step/step.ts';
 import { namesOf, type WrongName, wrongNames } from './boot-names.ts';
 
-/** Whether QEMU has opened the new images already, or makes them in the step that follows: then /proc is not asked. */
+/**
+ * Whether QEMU has opened the new images already, or makes them in the step that follows: then /proc is asked only where an old name
+ * led elsewhere when this was planned, which left no identity to compare.
+ */
 type When = 'opened' | 'claimed';
 
 type Looked = Pick<StepContext, 'files' | 'plan' | 'outcomes'>;
@@ -27,7 +30,8 @@ export async function findWrongNames(
   when: When,
 ): Promise<readonly WrongName[]> {
   if (files === null) return [];
-  const open = when === 'opened' ? await files.openInQemu?.() : undefined;
+  const isAsked = when === 'opened' || Object.keys(plan.astray ?? {}).length > 0;
+  const open = isAsked ? await files.openInQemu?.() : undefined;
   const claims = claimsIn(outcomes.get('claimFiles') ?? null);
   const names = plan.disks.flatMap(disk => namesOf(plan, disk, claims.get(disk.index), when === 'opened'));
   return wrongNames(files, names, open);
