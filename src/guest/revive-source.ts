@@ -3,6 +3,7 @@
  * `-drive` made is destroyed at the pivot when nothing else refers to it; it is then opened again, from the plan.
  */
 import { BlocksagaError, invariant } from '../errors.ts';
+import { leavingImages } from '../plan/chain-of-image.ts';
 import type { ChainImage, DiskPlan } from '../plan/plan.ts';
 import type { QmpClient } from '../qmp/client.ts';
 import type { BlockdevOptions, BlockdevRefOrNull } from '../qmp/schema.generated.ts';
@@ -21,6 +22,12 @@ export async function reviveSource(qmp: QmpClient, graph: Graph, disk: DiskPlan)
 /** The name that an undo gives to the image at a place of the disk's old chain; 0 is the active one. */
 export function revivedName({ names }: DiskPlan, place: number): string {
   return place === 0 ? names.revived : `${names.revived}${place}`;
+}
+
+/** Those of all images that leave a chain; the one in front first, as they are closed. */
+export function revivedNames(disk: DiskPlan): readonly string[] {
+  const above = leavingImages(disk).map((_, place) => revivedName(disk, place));
+  return [...new Set([disk.names.revived, ...above])];
 }
 
 const PROTOCOLS = ['file', 'host_device'] as const;

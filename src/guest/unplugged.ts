@@ -11,6 +11,7 @@ import { valueIn } from '../qmp/reply-values.ts';
 import type { BlockInfo } from '../qmp/schema.generated.ts';
 import { endedStream } from './ended-stream.ts';
 import { frontOf, readGraph } from './graph.ts';
+import { revivedNames } from './revive-source.ts';
 
 /** A disk that has left, by its index in the plan. */
 export interface UnpluggedDisk {
@@ -127,6 +128,7 @@ async function closeAll(qmp: QmpClient, disks: readonly DiskPlan[]): Promise<boo
   return false;
 }
 
-function nodesOf({ names }: DiskPlan): readonly string[] {
-  return [names.filter, names.image, names.imageFile, names.revived, names.chain];
+function nodesOf(disk: DiskPlan): readonly string[] {
+  const { names } = disk;
+  return [names.filter, names.image, names.imageFile, ...revivedNames(disk), names.chain];
 }

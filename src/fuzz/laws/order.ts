@@ -30,7 +30,7 @@ const ONLY_DOES: ReadonlySet<string> = new Set([
 const CLOSES: ReadonlySet<string> = new Set([
   ...['job-cancel', 'job-dismiss', 'block-job-cancel', 'blockdev-del'],
 ]);
-/** But for these: where images are known by their files, they put committed overlays back above their bases. */
+/** But for these: where no drive can be set, they put committed overlays back above their bases. */
 const STACKS_AGAIN = /^undo\.(.*\.)?(complete|finalize)Mirrors$/;
 
 const REVERSIBLE: ReadonlySet<string> = new Set(
@@ -73,9 +73,11 @@ export class WireOrder {
     if (this.#open === undefined && !messages.every(message => this.#closesWhatLeft(message)))
       this.wrong ??= `${act} was sent and the journal says of no step that it is under way`;
     const stacks = STACKS_AGAIN.test(this.#open ?? '');
-    const doing = verbs.find(verb => ONLY_DOES.has(verb) && !(stacks && verb === 'blockdev-snapshot-sync'));
+    const doing = messages.find(
+      message => ONLY_DOES.has(verbOf(message)) && !(stacks && putsOverlays(message)),
+    );
     if (doing !== undefined && this.#open?.startsWith(UNDO))
-      this.wrong ??= `${doing} was sent during ${this.#open}`;
+      this.wrong ??= `${verbOf(doing)} was sent during ${this.#open}`;
   }
 
   /** Of disks that the journal says to have left the guest a saga closes what it has: the record says what that is for. */
@@ -108,6 +110,15 @@ interface Named {
 /** It goes along with a change, which is judged. */
 function tellsCount(message: Json): boolean {
   return verbOf(message) === 'qom-set' && isOfCount({ path: member(member(message, 'arguments'), 'path') });
+}
+
+/** By the name of a file, or those that are open by one transaction of nothing else. */
+function putsOverlays(message: Json): boolean {
+  const verb = verbOf(message);
+  const actions = member(member(message, 'arguments'), 'actions');
+  const isOfOverlays =
+    Array.isArray(actions) && actions.every(action => member(action, 'type') === 'blockdev-snapshot');
+  return verb === 'blockdev-snapshot-sync' || (verb === 'transaction' && isOfOverlays);
 }
 
 function verbOf(message: Json): string {

@@ -5,6 +5,7 @@
 
 import { leftBehind } from '../../guest/bitmaps.ts';
 import { readGraph } from '../../guest/graph.ts';
+import { revivedNames } from '../../guest/revive-source.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import { openedAs } from '../prepare/create-images.ts';
 import { standAlone } from '../prepare/reopen-image.ts';
@@ -32,11 +33,12 @@ export const closeOldNodes: Step = {
   },
 };
 
-/** The nodes of the old images; an undo that ended in rolling forward may have opened the active one once more. */
-function leaving({ retiring, names, image }: DiskPlan): readonly string[] {
+/** The nodes of the old images; an undo that ended in rolling forward may have opened those above the goal once more. */
+function leaving(disk: DiskPlan): readonly string[] {
+  const { retiring, names, image } = disk;
   // Above the old image of a revert, to keep it open.
   const keeper = image.rebased ? [names.filter] : [];
-  return [...keeper, ...retiring, names.revived];
+  return [...keeper, ...retiring, ...revivedNames(disk)];
 }
 
 export const closeCopies: Step = {

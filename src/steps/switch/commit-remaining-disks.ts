@@ -7,8 +7,7 @@
 import { expectFronts, type Graph, readGraph } from '../../guest/graph.ts';
 import { holdGuest, pausedIn, readPause, resumeVcpus } from '../../guest/hold-guest.ts';
 import { lookAtGuest } from '../../guest/migration.ts';
-import { revivedName } from '../../guest/revive-source.ts';
-import { leavingImages } from '../../plan/chain-of-image.ts';
+import { revivedNames } from '../../guest/revive-source.ts';
 import type { ActiveCommitPlan, DiskPlan } from '../../plan/plan.ts';
 import { WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { limitedTo, runJobs } from '../jobs/run-jobs.ts';
@@ -104,6 +103,5 @@ async function expectRemaining(
 /** The overlay that is still to be merged: an undo that got no further has opened it again under another name. */
 function overlayOf(graph: Graph, disk: DiskPlan): string {
   const front = graph.front(disk);
-  const revived = leavingImages(disk).map((_, place) => revivedName(disk, place));
-  return front !== undefined && revived.includes(front) ? front : disk.node;
+  return front !== undefined && revivedNames(disk).includes(front) ? front : disk.node;
 }
