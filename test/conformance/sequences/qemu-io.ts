@@ -32,6 +32,8 @@ export const QEMU_IO: readonly Sequence[] = [
         'read -P 0 5M 64k',
         'write -z -P 1 5M 64k',
         'aio_write -P 3 8M 64k',
+        // What is under way at once is done in any order.
+        'aio_flush',
         'aio_read -P 3 8M 64k',
         'aio_flush',
         'flush',
