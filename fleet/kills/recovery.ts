@@ -106,7 +106,7 @@ async function bootAgain(
         if (files.length > 0) fronts = files;
         break;
       } catch (error) {
-        // An agent that reaches QEMU by TCP sees none of its files. Nobody exchanges any here: what stands there is right, and all stand.
+        // An agent that reaches QEMU by TCP sees none of its files. No third party replaces any here, so that those which are there are right.
         const inDoubt =
           guest.wire !== undefined && error instanceof BlocksagaError ? (error.images ?? []) : [];
         const files = inDoubt.length > 0 ? await guest.files() : [];

@@ -139,17 +139,14 @@ async function startCommits(
   const commit = isByFile ? commitByFile : commitByNode;
   const replies = await qmp.pipeline(disks.map(disk => commit(plan, disk, graph)));
   if (isByFile && replies.some(({ ok }) => !ok)) await closeSpare(qmp, disks, graph);
-  const alone = disks.find(
-    ({ names }, at) => replies[at]?.ok === false && standsOnNothing(graph, names.image),
-  );
+  const alone = disks.find((disk, at) => replies[at]?.ok === false && isAlone(graph, disk));
   if (alone !== undefined) throw movedBefore(alone);
   throwFirst(disks, replies);
 }
 
-/** An overlay that was open for a snapshot which was not taken: only a third party puts a disk on it. */
-function standsOnNothing(graph: Graph, node: string): boolean {
-  const image = graph.node(node)?.image;
-  return image !== undefined && image['backing-image'] === undefined;
+/** On an overlay that was open for a snapshot which was not taken: only a third party puts a disk on it. */
+function isAlone(graph: Graph, disk: DiskPlan): boolean {
+  return graph.front(disk) === disk.goal && !graph.coversSource(disk);
 }
 
 /**
