@@ -116,11 +116,10 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
   },
 
   async do(context, todo) {
-    const { qmp, nothingSentYet } = context;
     for (const disk of todo) {
       // QEMU makes the overlay by its name, and opens the image below anew by its own.
-      if (nothingSentYet) await expectNames(context, 'claimed');
-      const [reply] = await qmp.pipeline([
+      await expectNames(context, 'claimed');
+      const [reply] = await context.qmp.pipeline([
         { execute: 'blockdev-snapshot-sync', arguments: snapshotSync(disk) },
       ]);
       if (!reply.ok) throw reply.error.at({ disk: disk.disk });
