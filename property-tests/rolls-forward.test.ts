@@ -8,6 +8,7 @@ import { BlocksagaError } from '../src/errors.ts';
 import { judge } from '../src/fuzz/laws/laws.ts';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
+import { sleep } from '../src/qmp/clock.ts';
 import { ALL_STEPS, type StepName } from '../src/steps/all-steps.ts';
 import type { Step } from '../src/steps/step/step.ts';
 
@@ -21,6 +22,7 @@ function scenarioOf(name: string): Scenario {
 const COMPLETED = scenarioOf('completed-while-it-is-taken-back');
 const FINALIZED = scenarioOf('pull-finalized-by-a-third-party-then-aborted');
 const PAUSED = scenarioOf('abort-behind-a-merge-that-a-third-party-has-completed');
+const IN_ITS_PAUSE = scenarioOf('abort-behind-a-merge-that-a-third-party-has-completed-in-the-pause');
 const TOO_LONG = scenarioOf('asked-back-in-a-switch-that-is-too-long');
 
 const steps = ALL_STEPS as { -readonly [name in StepName]: Step };
@@ -46,6 +48,30 @@ describe('an abort that is not heeded', () => {
     const unknown = { ...PAUSED, faults: [{ ...fault, arguments: { id: 'no such job' } }] };
     expect((await runScenario(unknown)).ranOnNew).toBe(false);
     expect((await runScenario(PAUSED)).ranOnNew).toBe(true);
+  });
+
+  test('is noticed of a guest that its saga has paused where that has merged its disks itself', async () => {
+    expect(await lawsOf(IN_ITS_PAUSE)).toEqual([]);
+    expect(await lawsOf(IN_ITS_PAUSE, { ranOnNew: false })).toEqual([LAW]);
+    steps.completeMirrors = {
+      ...sound.completeMirrors,
+      verify: async () => {
+        throw new BlocksagaError('FOREIGN', 'the disks are merged, and something else is wrong');
+      },
+      undo: async ({ clock }) => {
+        await sleep(clock, 2);
+        throw new BlocksagaError('OVERTAKEN', 'the guest may have written to some of its disks');
+      },
+    } as Step;
+    const [fault] = IN_ITS_PAUSE.faults;
+    expect.assert(fault?.kind === 'otherClient');
+    const unknown = { ...fault, arguments: { device: 'no such job' } };
+    const asked = {
+      ...IN_ITS_PAUSE,
+      faults: [unknown],
+      signals: [{ signal: 'abort', atMs: 4.3 }],
+    } as const;
+    expect(await lawsOf(asked)).toContain(LAW);
   });
 
   test('is noticed where no third party has had a chain shortened', async () => {

@@ -20,15 +20,14 @@ const SWITCHES = ['job-complete', 'block-job-complete', SHORTENS, 'blockdev-reop
 
 export class OvertakenWatch {
   /**
-   * Whether the guest ran with one of the named disks on its new image, or may have, as one that its administrator has paused and that a third
-   * party has put there: whether it ran between two looks nothing tells. Or a third party had the chain of one shortened.
+   * Whether the guest ran with one of the named disks on its new image, or may have, as a paused one of which a third party has put a disk
+   * there before the saga would: whether it ran between two looks nothing tells. Or a third party had the chain of one shortened.
    */
   ranOnNew = false;
   /** Whether the saga has sent what shortens them. */
   #shortens = false;
   /** Whether it has sent what switches them. */
   #switches = false;
-  readonly #isPaused: boolean;
   /** What it asks for shortens chains. */
   readonly #mayShorten: boolean;
   #lengths: readonly number[] | undefined;
@@ -47,7 +46,6 @@ export class OvertakenWatch {
   constructor(sim: Sim, { guest, wish }: Pick<Scenario, 'guest' | 'wish'>) {
     this.#sim = sim;
     this.#named = wish.named;
-    this.#isPaused = guest.paused;
     this.#mayShorten = isMerge(wish);
     this.#asked = { guest, wish };
     [this.#set] = newSetsOf(this.#asked);
@@ -87,7 +85,7 @@ export class OvertakenWatch {
     if (this.#isOver || !this.#isAnyOnNew()) return;
     const { running, guest } = this.#sim.world;
     this.#acknowledged ??= guest.acknowledged;
-    const mayHaveRun = this.#isPaused && !this.#switches;
+    const mayHaveRun = !this.#switches;
     if (!running && guest.acknowledged === this.#acknowledged && !mayHaveRun) return;
     this.ranOnNew = true;
     this.#isOver = true;
