@@ -11,6 +11,7 @@ import { resultInWords } from '../../src/cli/print/summary.ts';
 import type { Saga, SagaResult } from '../../src/index.ts';
 import { disksOf, withChains } from './chained.ts';
 import { describeOnQemu } from './real-qemu.ts';
+import { unplug } from './unplug-table.ts';
 import { withoutReopen } from './version-at-hand.ts';
 import { explain, type Stage, stage } from './witnessed.ts';
 
@@ -80,6 +81,30 @@ describeOnQemu('images of the guest that lose their names', () => {
       disk: 'dev1',
     });
   });
+
+  test.each([
+    ['as it was', 'another file than the one that QEMU had open when this saga was planned'],
+    ['replaced once more', 'a file that could not be proved to be the one that QEMU had open'],
+  ])(
+    'that a disk was on which leaves are told of where its name led elsewhere before: %s',
+    async (then, found) => {
+      await using on = await stage({ disks: 2, guest: 'idle', bus: 'scsi-hd', style: 'drive' });
+      const file = on.before.fronts[1]?.chain[0] ?? '';
+      copyFileSync(file, `${file}.copy`);
+      renameSync(`${file}.copy`, file);
+      const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave' });
+      expect((await saga.result).outcome).toBe('ready');
+      if (then !== 'as it was') copyFileSync(file, `${file}.copy`);
+      if (then !== 'as it was') renameSync(`${file}.copy`, file);
+      await unplug(on, 'dev1');
+      const result = await saga.ended;
+      expect(result, explain(result)).toMatchObject({
+        outcome: 'rolledBack',
+        error: { code: 'DISK_UNPLUGGED' },
+        misnamed: [{ disk: 'dev1', file, found: expect.stringContaining(found), unplugged: true }],
+      });
+    },
+  );
 
   test('a rollback into an image whose name leads to another file writes nothing there, and goes on once it is back', async ({
     skip,

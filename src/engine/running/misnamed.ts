@@ -69,9 +69,9 @@ export async function findMisnamed(
     isOpen: false,
   }));
   const seen = new Set<string>();
-  const names = [...stoodOn, ...copied, ...wasOn, ...unseen].filter(
-    ({ file }) => !seen.has(file) && seen.add(file),
-  );
+  const names = [...stoodOn, ...copied, ...wasOn, ...unseen]
+    .filter(({ file }) => !seen.has(file) && seen.add(file))
+    .map(name => ({ ...name, astray: plan.astray?.[name.file] }));
   const left = new Set(wasOn.map(({ disk }) => disk));
   const wrong = await wrongNames(files, names, open);
   return wrong.map(each => (left.has(each.disk) ? { ...each, unplugged: true } : each));

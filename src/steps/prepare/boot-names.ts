@@ -18,7 +18,9 @@ export interface WrongName {
     | 'nothing'
     | 'another file than the one that QEMU has open'
     | 'another file than the one that this saga made'
-    | 'another file than when this saga was planned';
+    | 'another file than when this saga was planned'
+    | 'another file than the one that QEMU had open when this saga was planned'
+    | 'a file that could not be proved to be the one that QEMU had open when this saga was planned';
   /** The identity of the file that it is to lead to, where that is known. */
   readonly identity?: string;
 }
@@ -31,6 +33,8 @@ export interface BootName {
   readonly claim?: string | undefined;
   /** That of the file that stood there when the saga was planned. */
   readonly planned?: string | undefined;
+  /** That of the file that stood there then instead of the one that QEMU had open; null for nothing. */
+  readonly astray?: string | null | undefined;
   /** Whether QEMU has that file open now. */
   readonly isOpen: boolean;
   /** Whether something must stand there, though nothing is known of it. */
@@ -57,10 +61,11 @@ export async function wrongNames(
 
 function whatIsWrong(
   facts: FileFacts | undefined,
-  { claim, planned, isOpen, mustStand }: BootName,
+  { claim, planned, astray, isOpen, mustStand }: BootName,
   open: ReadonlySet<string> | undefined,
 ): WrongName['found'] | undefined {
-  const isKnown = claim !== undefined || planned !== undefined || (isOpen && open !== undefined);
+  const isKnown =
+    claim !== undefined || planned !== undefined || astray !== undefined || (isOpen && open !== undefined);
   if (facts === undefined) return mustStand || isKnown ? 'nothing' : undefined;
   const { identity, kind } = facts;
   if (claim !== undefined && claim !== identity) return 'another file than the one that this saga made';
@@ -68,7 +73,11 @@ function whatIsWrong(
   const isPlain = kind === 'file';
   if (isOpen && isPlain && open?.has(identity) === false)
     return 'another file than the one that QEMU has open';
-  return undefined;
+  // Once QEMU has closed the one that it had open nothing tells any more which one that was.
+  if (astray === undefined || open?.has(identity)) return undefined;
+  return identity === astray
+    ? 'another file than the one that QEMU had open when this saga was planned'
+    : 'a file that could not be proved to be the one that QEMU had open when this saga was planned';
 }
 
 /**
