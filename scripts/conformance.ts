@@ -150,7 +150,6 @@ async function accountOf(open: typeof realSession, drawn: Case, roundMs: number)
   const session: Session = await open({
     ...drawn,
     style: 'blockdev',
-    idle: true,
     qemu: values.qemu,
     profile,
   });

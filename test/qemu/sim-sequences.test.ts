@@ -36,7 +36,7 @@ describeOnQemu('the simulator and a real QEMU answer alike, member by member', (
         if (!isPlayed(version, sequence.title, isAble)) continue;
         test(`${sequence.title}: ${version}`, async () => {
           const options = { disks: sequence.disks ?? 1, backingLayers: sequence.backingLayers ?? 0 };
-          const real = await accountOf(await realSession({ ...options, idle: true, qemu: binary }), sequence);
+          const real = await accountOf(await realSession({ ...options, qemu: binary }), sequence);
           const sim = await accountOf(await simSession({ ...options, profile: version }), sequence);
           expect(sim.replies).toEqual(real.replies);
           expect(sim).toEqual(real);
