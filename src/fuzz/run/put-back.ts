@@ -5,6 +5,7 @@
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import type { MovedFile } from '../../sim/host/foreign-files.ts';
+import { namedBelow } from '../account/sight.ts';
 import { newestShown } from '../laws/judge-writes.ts';
 import { asksFor, isUnproved } from '../laws/moved-files.ts';
 
@@ -23,8 +24,32 @@ export function rightWhereTheyStand(sim: Sim, result: Asking): readonly string[]
     if (back !== undefined && stands?.birth === birth && asksFor(result, path))
       return hasWrittenTheirs(sim, each) || isTheirsUnwritten(sim, each) ? [] : [path];
     if (stands === undefined || stands.written === made?.written || !asksFor(result, path)) return [];
-    return newestIn(sim, path) > newestIn(sim, to) ? [path] : [];
+    return isNewest(sim, path, path, to) ? [path] : [];
   });
+}
+
+/**
+ * Whether a third party's file holds something that neither the first one does nor an image above their name: what QEMU has only merged
+ * into it is in that still, and the first one holds the rest of the chain.
+ */
+function isNewest(sim: Sim, path: string, theirs: string, first: string | undefined): boolean {
+  const { host, guest } = sim.world;
+  const above = [...host.files.keys()].filter(name => name !== theirs && standsOn(host, name, path));
+  const shown = above.map(name => newestShown(host.image(name)?.contents ?? [], guest.acknowledged));
+  return newestIn(sim, theirs) > Math.max(newestIn(sim, first), ...shown);
+}
+
+function standsOn(host: Sim['world']['host'], name: string, path: string): boolean {
+  const seen = new Set<string>();
+  for (
+    let at: string | undefined = name;
+    at !== undefined && !seen.has(at);
+    at = namedBelow(host.image(at))
+  ) {
+    if (at === path && at !== name) return true;
+    seen.add(at);
+  }
+  return false;
 }
 
 /** Whether what has its name again was a third party's own, put there before, to which QEMU has written nothing. */
@@ -37,7 +62,7 @@ function isTheirsUnwritten({ world }: Sim, { path, birth }: MovedFile): boolean 
 function hasWrittenTheirs(sim: Sim, { path, back, made }: MovedFile): boolean {
   const theirs = sim.world.host.files.get(back ?? '');
   if (theirs === undefined || theirs.birth !== made?.birth || theirs.written === made.written) return false;
-  return newestIn(sim, back) > newestIn(sim, path);
+  return isNewest(sim, path, back ?? '', path);
 }
 
 function newestIn({ world }: Sim, file: string | undefined): number {
