@@ -50,6 +50,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'steps/switch': [
     ...['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare', 'steps/pause', 'steps/mirror'],
   ],
+  'steps/group': ['qmp', 'plan', 'guest', 'steps/step', 'steps/prepare', 'steps/mirror'],
   'steps/snapshot': ['qmp', 'plan', 'guest', 'steps/step', 'steps/jobs', 'steps/prepare', 'steps/pause'],
   'steps/revert': [
     ...[

@@ -10,7 +10,10 @@ import { type Clock, sleep } from '../qmp/clock.ts';
 import { groupIsBack } from '../steps/step/barrier.ts';
 
 /** In their order; `left` and `refused` instead of what comes next, `decision` by a later process. */
-const VERBS = ['planned', 'prepared', 'taken', 'confirmed', 'left', 'refused', 'decision'] as const;
+const VERBS = [
+  ...(['planned', 'prepared', 'converged', 'taken', 'confirmed'] as const),
+  ...(['left', 'refused', 'decision'] as const),
+] as const;
 export type Verb = (typeof VERBS)[number];
 
 export function isVerb(text: string): text is Verb {
@@ -89,6 +92,10 @@ export class FollowedJunction implements Junction {
     await this.#meet('prepared', PREPARE_MS);
   }
 
+  async converged(): Promise<void> {
+    await this.#meet('converged', PREPARE_MS);
+  }
+
   async taken(withinMs: number): Promise<void> {
     await this.#meet('taken', withinMs);
   }
@@ -128,7 +135,7 @@ export class FollowedJunction implements Junction {
     }
   }
 
-  async #meet(verb: 'prepared' | 'taken', withinMs: number): Promise<void> {
+  async #meet(verb: 'prepared' | 'converged' | 'taken', withinMs: number): Promise<void> {
     try {
       await this.#ask(verb, withinMs);
     } catch (error) {

@@ -92,8 +92,15 @@ function unknown(group: string, host: string): BlocksagaError {
   return new BlocksagaError('SAGA_UNKNOWN', why, { saga: group });
 }
 
-const ORDER = ['planned', 'prepared', 'taken', 'confirmed'] as const;
-type Phase = (typeof ORDER)[number];
+/** What follows what; only a part with mirrors comes to be converged. */
+const BEFORE = {
+  planned: [undefined],
+  prepared: ['planned'],
+  converged: ['prepared'],
+  taken: ['prepared', 'converged'],
+  confirmed: ['taken'],
+} as const;
+type Phase = keyof typeof BEFORE;
 
 class LedPart {
   readonly #junction: Junction;
@@ -139,8 +146,8 @@ class LedPart {
       return {};
     }
     this.#come(verb);
-    if (verb === 'prepared') {
-      await this.#met(this.#junction.prepared(), gone);
+    if (verb === 'prepared' || verb === 'converged') {
+      await this.#met(this.#junction[verb](), gone);
       this.#expectNext(PREPARE_MS + SPARE_MS);
     } else {
       await this.#met(this.#junction.taken(withinMsIn(body)), gone);
@@ -183,8 +190,8 @@ class LedPart {
 
   /** Throws GROUP, with the part left out, for what does not come next. */
   #come(phase: Phase): void {
-    const before = this.#at === undefined ? -1 : ORDER.indexOf(this.#at.phase);
-    const isNext = ORDER.indexOf(phase) === before + 1 && (this.#at?.isMet ?? true);
+    const before: readonly (Phase | undefined)[] = BEFORE[phase];
+    const isNext = before.includes(this.#at?.phase) && (this.#at?.isMet ?? true);
     if (!isNext || this.#isOver) throw this.#outOfOrder(phase);
     this.#at = { phase, isMet: false };
   }

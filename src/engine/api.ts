@@ -24,6 +24,7 @@ import type { Publisher } from './connection/publish.ts';
 import type { Trace } from './connection/wire.ts';
 import type { AskLeader } from './durable/group-across.ts';
 import type { Group, GroupOptions, ResumeGroupOptions } from './group.ts';
+import type { MemberPlan } from './group-member.ts';
 import type { MemberRequest } from './group-request.ts';
 import type { LimitOptions } from './limits.ts';
 import type { SagaPage, SagaQuery } from './look-up.ts';
@@ -75,9 +76,10 @@ export interface Engine extends AsyncDisposable {
    */
   snapshot(request: SnapshotRequest & Submit): Promise<Saga>;
   /**
-   * Puts overlays on the disks of several guests at one instant: on all disks of all guests, or on none. Every guest is paused
-   * until the last has its overlays, for as long as its `maxBlackoutMs` at most; where one cannot, none has run on its overlays.
-   * The images below are what a power cut of all guests at once would leave. All are planned before any is begun. The same
+   * Puts overlays on the disks of several guests at one instant, or with `finish: 'clone'` copies their disks as of one: all disks
+   * of all guests, or none. Every guest is paused until the last has its overlays, or its copies are complete, for as long as its
+   * `maxBlackoutMs` at most; where one cannot, none has run on its overlays, and no copy is kept. The images below, or the copies,
+   * are what a power cut of all guests at once would leave. All are planned before any is begun. The same
    * `id` twice has one effect, in later processes too. Throws refusals; what happens later is in the group's result.
    */
   group(requests: readonly MemberRequest[], options?: GroupOptions): Promise<Group>;
@@ -126,7 +128,7 @@ export interface Engine extends AsyncDisposable {
   /** What `snapshot` would do; QEMU sees only queries. */
   planSnapshot(request: SnapshotRequest & Submit): Promise<SnapshotPlan | SnapshotMirrorPlan>;
   /** What `group` would do, guest by guest; QEMU sees only queries. */
-  planGroup(requests: readonly MemberRequest[]): Promise<readonly SnapshotPlan[]>;
+  planGroup(requests: readonly MemberRequest[]): Promise<readonly MemberPlan[]>;
   /** What `copy` would do; QEMU sees only queries. */
   planCopy(request: CopyRequest & Submit): Promise<CopyPlan>;
   /** What `commit` would do; QEMU sees only queries. */

@@ -33,8 +33,9 @@ import { checkedJournal } from './durable/checked-journal.ts';
 import { withJournalErrors } from './durable/journal-errors.ts';
 import { letGo } from './durable/let-go.ts';
 import { expectOptions } from './engine-options.ts';
-import { type Group, type GroupOptions, memberOf, type ResumeGroupOptions } from './group.ts';
+import type { Group, GroupOptions, ResumeGroupOptions } from './group.ts';
 import type { Joining } from './group-beginning.ts';
+import { type MemberPlan, memberOf } from './group-member.ts';
 import type { MemberRequest } from './group-request.ts';
 import { Groups } from './groups.ts';
 import { KnownSagas } from './known-sagas.ts';
@@ -135,7 +136,7 @@ class SagaEngine implements Engine {
     return this.#planning.planOnly(OPERATIONS.snapshot, asked);
   }
 
-  planGroup(requests: readonly MemberRequest[]): Promise<readonly SnapshotPlan[]> {
+  planGroup(requests: readonly MemberRequest[]): Promise<readonly MemberPlan[]> {
     return this.#groups.plan(requests);
   }
 

@@ -5,7 +5,6 @@
 import { BlocksagaError } from '../errors.ts';
 import { useLease } from '../journal/in-use.ts';
 import type { Journal, Lease } from '../journal/journal.ts';
-import type { SnapshotRequest } from '../operations/requests.ts';
 import type { Clock } from '../qmp/clock.ts';
 import type { Barrier } from '../steps/step/barrier.ts';
 import type { AcrossHosts } from './durable/group-across.ts';
@@ -13,6 +12,7 @@ import { beginGroup, commitGroup, endGroup } from './durable/group-register.ts';
 import { letGo } from './durable/let-go.ts';
 import { type Group, groupOf } from './group.ts';
 import { type Hosts, LedParts } from './group-hosts.ts';
+import type { GroupRequest } from './group-member.ts';
 import { AllPlanned, type PlannedMember } from './group-planned.ts';
 import { idIsTaken, inMember, type MemberRequest, refuseKnown, type WithId } from './group-request.ts';
 import { Rendezvous } from './rendezvous.ts';
@@ -37,7 +37,7 @@ interface BeginningParts {
 interface Asked {
   readonly id: string;
   readonly members: readonly WithId[];
-  readonly requests: readonly SnapshotRequest[];
+  readonly requests: readonly GroupRequest[];
   readonly hosts: Hosts | undefined;
 }
 

@@ -4,13 +4,13 @@
  */
 import { BlocksagaError } from '../errors.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { SnapshotRequest } from '../operations/requests.ts';
 import type { Submit } from './connection/guest.ts';
+import type { GroupRequest } from './group-member.ts';
 
 /** Guests of one group; as with the disks of one saga, everything has a limit. */
 const GUESTS_MAX = 64;
 
-export type MemberRequest = SnapshotRequest & Submit;
+export type MemberRequest = GroupRequest & Submit;
 
 export type WithId = MemberRequest & { readonly id: string };
 
@@ -20,7 +20,7 @@ export function withIds(group: string, asked: readonly MemberRequest[]): readonl
     throw new BlocksagaError('REQUEST_INVALID', why, { issues: [{ path: ['members'], message: why }] });
   };
   if (!Array.isArray(asked) || asked.length === 0)
-    refuse('a group has no guests: name one snapshot for each guest');
+    refuse('a group has no guests: name one snapshot or clone for each guest');
   if (asked.length > GUESTS_MAX)
     refuse(`a group of ${asked.length} guests: at most ${GUESTS_MAX} have one instant`);
   return asked.map((request, at) => ({ ...request, id: request?.id ?? `${group}.${at}` }));

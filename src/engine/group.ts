@@ -1,15 +1,8 @@
 /**
- * A group: snapshots of several guests at one instant, all or none, and what it came to. How a member pauses, votes and rolls
+ * A group: snapshots or clones of several guests at one instant, all or none, and what it came to. How a member pauses, votes and rolls
  * back is its saga's; what the group decided is in the journal.
  */
-import { BlocksagaError, type ErrorRecord } from '../errors.ts';
-import type { Operation } from '../operations/operations.ts';
-import type { PlanFacts } from '../operations/plan-facts.ts';
-import { planSnapshot } from '../operations/plan-snapshot.ts';
-import { checkSnapshotRequest, hasMirrorWishes, type SnapshotRequest } from '../operations/requests.ts';
-import { needGuest } from '../operations/without-guest.ts';
-import { canUndoSnapshots } from '../plan/can-undo-snapshots.ts';
-import type { SnapshotPlan } from '../plan/plan.ts';
+import type { ErrorRecord } from '../errors.ts';
 import type { Guest } from './connection/guest.ts';
 import type { LeaderLost } from './durable/leader-lost.ts';
 import type { Hosts } from './group-hosts.ts';
@@ -110,41 +103,4 @@ function outcomeOf(results: readonly SagaResult[]): SagaResult['outcome'] {
 function firstFailure(results: readonly SagaResult[]): ErrorRecord | null {
   const errors = results.flatMap(({ error }) => (error === null ? [] : [error]));
   return errors.find(({ code }) => code !== 'GROUP') ?? errors[0] ?? null;
-}
-
-/** The operation of a member. Throws REQUEST_INVALID, and CAPABILITY_MISSING where its QEMU cannot take part. */
-export function memberOf(group: string): Operation<SnapshotRequest, SnapshotPlan> {
-  return {
-    nameOf: () => 'snapshot',
-    check: checkMember,
-    plan: (request, facts) => planMember(group, request, facts),
-  };
-}
-
-function checkMember(unchecked: unknown): SnapshotRequest {
-  const request = checkSnapshotRequest(unchecked);
-  if (hasMirrorWishes(request) || request.quiesce !== undefined) {
-    throw new BlocksagaError(
-      'REQUEST_INVALID',
-      'a snapshot in a group has no mirrors and no quiesce: leave them out, or take the snapshot of this guest by itself',
-    );
-  }
-  return request;
-}
-
-async function planMember(id: string, request: SnapshotRequest, facts: PlanFacts): Promise<SnapshotPlan> {
-  needGuest(
-    facts.survey,
-    'a part in a group',
-    'its members are of one instant because all of them are paused',
-  );
-  const plan = await planSnapshot(request, facts);
-  if (plan.method === 'sequential' || !canUndoSnapshots(plan)) {
-    throw new BlocksagaError(
-      'CAPABILITY_MISSING',
-      'this QEMU cannot take part in a group: it lacks a transaction of snapshots (QEMU 1.1), or a way to undo one while the ' +
-        'guest runs (active-commit, QEMU 2.0); take its snapshot by itself',
-    );
-  }
-  return { ...plan, group: { id } };
 }

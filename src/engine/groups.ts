@@ -5,8 +5,6 @@
 import { BlocksagaError, definedOnly } from '../errors.ts';
 import type { Journal, Lease, SagaRow } from '../journal/journal.ts';
 import { sagaIsUnknown } from '../journal/refusals.ts';
-import type { SnapshotRequest } from '../operations/requests.ts';
-import type { SnapshotPlan } from '../plan/plan.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import { type Guest, splitGuest } from './connection/guest.ts';
 import { expectSwitches, expectWord } from './connection/option-words.ts';
@@ -14,9 +12,10 @@ import { type AskLeader, type FollowedPart, partIsInDoubt } from './durable/grou
 import { decisionOf, expectGroup, hasCommitted, isSameGroup, membersIn } from './durable/group-register.ts';
 import { decideWithoutLeader, LEADER_LOST_WORDS } from './durable/leader-lost.ts';
 import { expectNewestOrAccept } from './durable/newest-journal.ts';
-import { type Group, groupOf, memberOf, type ResumeGroupOptions } from './group.ts';
+import { type Group, groupOf, type ResumeGroupOptions } from './group.ts';
 import { GroupBeginning, type Joining } from './group-beginning.ts';
 import type { Hosts } from './group-hosts.ts';
+import { type GroupRequest, type MemberPlan, memberOf } from './group-member.ts';
 import { AllPlanned, type PlannedMember } from './group-planned.ts';
 import {
   inMember,
@@ -47,11 +46,7 @@ interface GroupsParts {
   readonly ids: () => string;
   readonly askLeader?: AskLeader;
   /** What one member would do. */
-  plan(
-    group: string,
-    asked: WithId,
-    planned: (member: PlannedMember) => Promise<void>,
-  ): Promise<SnapshotPlan>;
+  plan(group: string, asked: WithId, planned: (member: PlannedMember) => Promise<void>): Promise<MemberPlan>;
   /** How one member is begun. */
   start(group: string, asked: MemberRequest, joining: Joining): Promise<Saga>;
   /** The saga of a row, resumed where no process runs it. */
@@ -67,7 +62,7 @@ export class Groups {
   readonly #parts: GroupsParts;
   readonly #running = new Map<
     string,
-    { readonly requests: readonly SnapshotRequest[]; readonly group: Promise<Group> }
+    { readonly requests: readonly GroupRequest[]; readonly group: Promise<Group> }
   >();
   readonly #leases = new Set<Lease>();
 
@@ -115,7 +110,7 @@ export class Groups {
   }
 
   /** What `begin` would do; QEMU sees only queries. Throws what it would throw. */
-  async plan(asked: readonly MemberRequest[]): Promise<readonly SnapshotPlan[]> {
+  async plan(asked: readonly MemberRequest[]): Promise<readonly MemberPlan[]> {
     const members = checked(PLANNED, asked);
     const planned = new AllPlanned(members.length, async () => undefined);
     const plans = members.map(async ({ member }, at) => {
@@ -149,7 +144,7 @@ export class Groups {
     this.#parts.changed();
   }
 
-  #again(row: SagaRow, members: readonly WithId[], requests: readonly SnapshotRequest[]): Promise<Group> {
+  #again(row: SagaRow, members: readonly WithId[], requests: readonly GroupRequest[]): Promise<Group> {
     if (!isSameGroup(row, requests)) throw otherGroup(row.id);
     return this.#known(row, at => guestIn(members[at] ?? {}), {});
   }

@@ -14,6 +14,7 @@ export class Rendezvous {
   readonly #decide: () => Promise<'forward' | 'back'>;
   readonly #above: Above | undefined;
   readonly #prepared = new Meeting();
+  readonly #converged = new Meeting();
   readonly #looked = new Meeting();
   readonly #taken = new Meeting();
   readonly #resumed = new Meeting();
@@ -22,6 +23,7 @@ export class Rendezvous {
   readonly #paused = new Set<number>();
   /** Whether it may still come to a decision, is at it, where no member can leave any more, or never will. */
   #state: 'open' | 'deciding' | 'left' = 'open';
+  readonly #left = new AbortController();
   #firstVoteMs: number | undefined;
   #goMs: number | undefined;
   /** When the first of them that have voted goes back by itself. */
@@ -49,7 +51,9 @@ export class Rendezvous {
 
   member(index: number): Barrier {
     return {
+      left: this.#left.signal,
       prepared: () => this.#meet(this.#prepared, index, above => above.prepared()),
+      converged: () => this.#meet(this.#converged, index, above => above.converged()),
       looked: () => this.#meetHere(this.#looked, index),
       hasLooked: () => this.#looked.come.size === this.#here,
       taken: withinMs => this.#vote(index, withinMs),
@@ -69,9 +73,10 @@ export class Rendezvous {
   #end(error: unknown): void {
     if (this.#state !== 'open') return;
     this.#state = 'left';
-    for (const meeting of [this.#prepared, this.#looked, this.#taken, this.#confirmed])
+    for (const meeting of [this.#prepared, this.#converged, this.#looked, this.#taken, this.#confirmed])
       meeting.gate.reject(error);
     this.#resumed.gate.resolve();
+    this.#left.abort(error);
   }
 
   #meet(meeting: Meeting, index: number, comeFor: (above: Above) => Promise<void>): Promise<void> {
@@ -97,7 +102,7 @@ export class Rendezvous {
     this.#untilMs = Math.min(this.#untilMs, nowMs + withinMs);
     const cancel = this.#clock.after(withinMs, () =>
       this.leave(
-        `the others were not all paused on their overlays within ${withinMs.toFixed(0)} ms, and a guest may not wait longer for them`,
+        `the others were not all paused, with their new images complete, within ${withinMs.toFixed(0)} ms, and a guest may not wait longer for them`,
       ),
     );
     try {
@@ -132,7 +137,7 @@ export class Rendezvous {
 type Above = Omit<Barrier, 'confirmed' | OfHost>;
 
 /** What the members of one host tell each other alone. */
-export type OfHost = 'looked' | 'hasLooked' | 'resumed' | 'sawPaused';
+export type OfHost = 'left' | 'looked' | 'hasLooked' | 'resumed' | 'sawPaused';
 
 /** One thing that all members come to before any goes on. */
 class Meeting {

@@ -66,7 +66,7 @@ export class Runs {
     // They are handed out to all who listen.
     const [plan, metadata] = [frozen(given.plan), frozen(given.metadata)];
     const { journal, clock, inspect, trace, onCommit, onListenerError, askLeader } = this.#parts;
-    const group = plan.operation === 'snapshot' ? plan.group : undefined;
+    const { group } = plan;
     const late = group === undefined ? null : lateBarrier(journal, clock, group.id, askLeader);
     const named = { ...lease, id: lease.saga, operation: plan.operation, metadata };
     const runs = (saga: RunningSaga) => {

@@ -35,7 +35,7 @@ const EVERY: Readonly<Record<ChartName, () => readonly Shape[]>> = {
           { qemuOpensTargets: false, streamsIntoTargets: false },
           { qemuOpensTargets: false, streamsIntoTargets: true },
           { qemuOpensTargets: true, streamsIntoTargets: false },
-        ].flatMap(made => EITHER.map(quiesces => ({ chart: 'copy' as const, ...shape, ...made, quiesces }))),
+        ].flatMap(made => MEETS.map(met => ({ chart: 'copy' as const, ...shape, ...made, ...met }))),
       ),
     ),
   commit: () =>
@@ -68,16 +68,24 @@ const WAYS = STRATEGIES.flatMap(way => [
   { method: 'transactionSync' as const, qemuOpensTargets: way.strategy === 'complete', ...way },
 ]);
 
+/** A clone may freeze its guest, or be of one instant with others. */
+const MEETS = [
+  { quiesces: false, inGroup: false },
+  { quiesces: true, inGroup: false },
+  { quiesces: false, inGroup: true },
+];
+
 export function everyShape(chart: ChartName): readonly Shape[] {
   return EVERY[chart]().filter(isMade);
 }
 
 function isMade(shape: Shape): boolean {
   if (shape.chart === 'snapshot' && shape.inGroup) return shape.method !== 'sequential' && !shape.quiesces;
-  if (shape.chart === 'copy' && shape.quiesces && shape.finish !== 'clone') return false;
+  if (shape.chart === 'copy' && (shape.quiesces || shape.inGroup) && shape.finish !== 'clone') return false;
   const opens = 'qemuOpensTargets' in shape && shape.qemuOpensTargets;
   const reopens = shape.chart === 'revert' || ('strategy' in shape && shape.strategy === 'reopen');
   if (reopens && (!shape.marksQemu || opens)) return false;
+  if (shape.chart === 'copy' && shape.inGroup && (opens || !shape.marksQemu)) return false;
   return !('strategy' in shape && shape.strategy === 'finalize' && opens);
 }
 

@@ -133,6 +133,7 @@ export const READY_MADE = {
   'copy-complete': copy('pivot', 'complete'),
   'copy-leave': copy('leave', 'reopen'),
   'copy-clone': copy('clone', null),
+  'copy-clone-group': { ...copy('clone', null), group: { id: 'group-1' } },
   'copy-abort': copy('abort', null),
   'commit-reopen': commit('pivot', 'reopen'),
   'commit-finalize': commit('pivot', 'finalize'),

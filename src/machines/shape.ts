@@ -60,13 +60,16 @@ interface Shortens extends ShapeBase {
   readonly deletes: boolean;
 }
 
-export interface SnapshotShape extends ShapeBase, TakesSnapshot {
-  readonly chart: 'snapshot';
-  /** Whether it is taken at one instant with those of other guests. */
+interface MayMeet {
+  /** Whether it is of one instant with what other guests come to. */
   readonly inGroup: boolean;
 }
 
-export interface CopyShape extends SwitchShape, MakesCopies {
+export interface SnapshotShape extends ShapeBase, TakesSnapshot, MayMeet {
+  readonly chart: 'snapshot';
+}
+
+export interface CopyShape extends SwitchShape, MakesCopies, MayMeet {
   readonly chart: 'copy';
   readonly finish: Finish;
   /** Whether the guest agent freezes the guest's file systems for the instant of a clone. */
@@ -108,6 +111,7 @@ export function shapeOf(plan: Plan): Shape {
         ...{ chart: 'copy', ...baseOf(plan), ...switchOf(plan), ...makingOf(plan) },
         ...{ finish: plan.finish, streamsIntoTargets: filledDisks(plan).length > 0 },
         quiesces: plan.quiesce !== undefined,
+        inGroup: plan.group !== undefined,
       };
     case 'revert':
       return { chart: 'revert', ...baseOf(plan), strategy: plan.strategy, deletes: plan.deletes };

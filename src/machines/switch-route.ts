@@ -148,19 +148,35 @@ function keepingCopies(shape: CopyShape): Phase {
   };
 }
 
-/** The copies end as they are, in one pause; the guest stays on its disks. */
-function cloning({ iothreads, marksQemu, quiesces, filtersLive }: CopyShape): readonly Phase[] {
+/**
+ * The copies end as they are, in one pause; the guest stays on its disks. In a group all guests are paused until the copies of all
+ * have ended, and the decision is the group's.
+ */
+function cloning(shape: CopyShape): readonly Phase[] {
+  const { iothreads, marksQemu, quiesces, filtersLive, inGroup } = shape;
   return [
-    ready(only(quiesces, { step: 'freezeGuest' })),
+    ready([
+      ...only(quiesces, { step: 'freezeGuest' } as const),
+      ...only(inGroup, { step: 'awaitMembers' } as const),
+    ]),
     {
       name: 'switching',
-      description: 'The guest is paused.',
+      description: inGroup
+        ? 'The guest is paused until the copies of all in the group are complete.'
+        : 'The guest is paused.',
       inside: [
         { step: 'pauseGuest' },
-        { step: 'endMirrorsInPlace', backsOff: true },
-        ...endingPause(iothreads, step => step),
+        { step: 'endMirrorsInPlace', ...(inGroup ? {} : { backsOff: true }) },
+        ...dismissingInPause(iothreads, step => step),
+        ...only(inGroup, { step: 'awaitGo' } as const),
+        { step: 'resumeGuest' },
       ],
     },
+    ...only(inGroup, {
+      name: 'deciding',
+      description: 'The guest runs; the group decides.',
+      inside: [{ step: 'decideWithGroup' }],
+    } as const),
     cleaningUp([
       ...only(quiesces, 'thawGuest'),
       ...only(filtersLive, 'removeFiltersLive'),
@@ -176,10 +192,11 @@ function cloning({ iothreads, marksQemu, quiesces, filtersLive }: CopyShape): re
  * otherwise.
  */
 function endingPause(iothreads: boolean, here: (step: StepName) => StepKey): readonly RouteStep[] {
-  return [
-    ...only(iothreads, { step: here('dismissMirrors'), mayLeaveJobs: true }),
-    { step: here('resumeGuest') },
-  ];
+  return [...dismissingInPause(iothreads, here), { step: here('resumeGuest') }];
+}
+
+function dismissingInPause(iothreads: boolean, here: (step: StepName) => StepKey): readonly RouteStep[] {
+  return only(iothreads, { step: here('dismissMirrors'), mayLeaveJobs: true });
 }
 
 /** Where mirrors are dismissed in the pause, only those are left that QEMU would not have dismissed there. */

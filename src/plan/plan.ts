@@ -58,6 +58,8 @@ export interface PlanBase extends FilesFound {
   readonly foundIn?: string;
   /** What the old images have and the new ones will not have, in words for people. */
   readonly losses?: readonly string[];
+  /** The group of several guests that it belongs to, by the id under which the journal has its decision. */
+  readonly group?: { readonly id: string };
 }
 
 /** A snapshot of N disks. */
@@ -68,8 +70,6 @@ export interface SnapshotPlan extends PlanBase {
   readonly bitmaps: readonly BitmapPlan[];
   /** The guest agent's socket when the guest is to be frozen meanwhile. */
   readonly quiesce: string | null;
-  /** The group of snapshots of several guests that it belongs to, by the id under which the journal has its decision. */
-  readonly group?: { readonly id: string };
 }
 
 /**

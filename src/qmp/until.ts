@@ -21,6 +21,7 @@ export interface UntilOptions {
   readonly byWallClock?: boolean;
   /** Looks again this often even if no event comes (default 1000). */
   readonly pollMs?: number;
+  /** Ends the wait with ABORTED, or with its reason where that is an error of this package. */
   readonly signal?: AbortSignal;
 }
 
@@ -28,6 +29,13 @@ export interface UntilOptions {
 export type Watch = (onSign: (event: QmpEvent | undefined) => void) => () => void;
 
 const POLL_MS = 1_000;
+
+/** What a wait is ended with by a signal that has aborted. */
+export function abortedBy({ reason }: AbortSignal, what: string): BlocksagaError {
+  return reason instanceof BlocksagaError
+    ? reason
+    : new BlocksagaError('ABORTED', `stopped waiting for ${what}`);
+}
 
 /** Repeats `check` as {@link QmpClient.until} says; `assertOpen` throws once the connection has ended. */
 export async function repeatUntil<T>(
@@ -59,7 +67,7 @@ export async function repeatUntil<T>(
     for (;;) {
       woken = false;
       const wasPassed = passed; // seen before the look, which is the last one then
-      if (signal?.aborted) throw new BlocksagaError('ABORTED', `stopped waiting for ${what}`);
+      if (signal?.aborted) throw abortedBy(signal, what);
       connection.assertOpen();
       const value = await check();
       if (value !== undefined) return value;

@@ -5,6 +5,7 @@
 import { publishDefinitions, publishOverlays } from './finish/publish-definitions.ts';
 import { closeCopies, closeOldNodes } from './finish/release-nodes.ts';
 import { removeLeaving } from './finish/remove-leaving.ts';
+import { awaitGo, awaitMembers, decideWithGroup } from './group/with-group.ts';
 import { askWhetherToKeep } from './mirror/ask-whether-to-keep.ts';
 import { awaitConvergence } from './mirror/await-convergence.ts';
 import { awaitSignal } from './mirror/await-signal.ts';
@@ -27,7 +28,6 @@ import {
   takeSnapshotSync,
   takeSnapshotsOneByOne,
 } from './snapshot/take-snapshot.ts';
-import { awaitGo, awaitMembers, decideWithGroup } from './snapshot/with-group.ts';
 import { commitRemainingDisks } from './switch/commit-remaining-disks.ts';
 import { commitRevert } from './switch/commit-revert.ts';
 import { insertFiltersLive, removeFiltersLive } from './switch/live-filters.ts';

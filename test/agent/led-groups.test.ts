@@ -23,6 +23,7 @@ function scene() {
   const junction: Junction = {
     planned: async () => ATTEMPT,
     prepared: async () => void came.push('prepared'),
+    converged: async () => void came.push('converged'),
     taken: async withinMs => {
       came.push(`taken for ${withinMs} ms`);
       await met.promise;

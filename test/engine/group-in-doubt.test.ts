@@ -19,6 +19,7 @@ function leader(change: Partial<Junction> = {}) {
   const junction: Junction = {
     planned: async () => ATTEMPT,
     prepared: async () => undefined,
+    converged: async () => undefined,
     taken: async () => undefined,
     confirmed: () => {
       answered.resolve();

@@ -1,9 +1,10 @@
 /** What a group is refused for before anything is touched, and what is given where its id is known already. */
 import { describe, expect, it } from 'vitest';
+import type { MemberPlan } from '../../src/engine/group-member.ts';
 import { AllPlanned } from '../../src/engine/group-planned.ts';
 import type { Files } from '../../src/images/files.ts';
 import type { Group } from '../../src/index.ts';
-import type { DiskPlan, SnapshotPlan } from '../../src/plan/plan.ts';
+import type { DiskPlan } from '../../src/plan/plan.ts';
 import { Stage, VMS } from './group-stage.ts';
 import { rejection } from './lives.ts';
 
@@ -79,7 +80,7 @@ describe('a group whose guests are planned', () => {
   };
   const HOST = hostWith();
 
-  const begun = async (change: (plan: SnapshotPlan) => SnapshotPlan, hosts: readonly (Files | null)[]) => {
+  const begun = async (change: (plan: MemberPlan) => MemberPlan, hosts: readonly (Files | null)[]) => {
     const stage = Stage.two();
     const { engine, guests } = stage.process(undefined);
     const [a, b] = await stage.clock.run(engine.planGroup(stage.requests(guests)));
@@ -98,7 +99,7 @@ describe('a group whose guests are planned', () => {
     expect(times).toBe(first === undefined ? 1 : 0);
     return first;
   };
-  const onDisk = (change: (disk: DiskPlan) => DiskPlan) => (plan: SnapshotPlan) => ({
+  const onDisk = (change: (disk: DiskPlan) => DiskPlan) => (plan: MemberPlan) => ({
     ...plan,
     disks: plan.disks.map((disk, at) => (at === 0 ? change(disk) : disk)),
   });

@@ -147,11 +147,18 @@ export class Stage {
   }
 
   requests(guests: ReturnType<Stage['process']>['guests']) {
+    return this.#asked(guests, (disk, overlay) => ({ disk, overlay }));
+  }
+
+  clones(guests: ReturnType<Stage['process']>['guests']) {
+    const finish = 'clone' as const;
+    return this.#asked(guests, (disk, to) => ({ disk, to })).map(each => ({ ...each, finish }));
+  }
+
+  #asked<D>(guests: ReturnType<Stage['process']>['guests'], ofDisk: (disk: string, file: string) => D) {
     return this.sims.map((sim, at) => ({
       ...{ vm: VMS[at] ?? '', qmp: sim.connect, files: sim.files, ...guests[at] },
-      disks: sim.world
-        .fronts()
-        .map(({ node }, disk) => ({ disk: node, overlay: `/${VMS[at]}/new${disk}.qcow2` })),
+      disks: sim.world.fronts().map(({ node }, disk) => ofDisk(node, `/${VMS[at]}/new${disk}.qcow2`)),
     }));
   }
 }

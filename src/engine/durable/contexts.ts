@@ -37,6 +37,8 @@ export class Contexts {
   readonly #parts: HostParts;
   readonly #fence: Fence;
   readonly #host: Host;
+  /** To roll back: asked of this saga, or of its whole group. */
+  readonly #abort: AbortSignal;
   /** The connection on which QEMU was last known to be the saga's. */
   #known: QmpClient | undefined;
 
@@ -47,6 +49,8 @@ export class Contexts {
     this.#fence = new Fence({ ...parts, news }, bound);
     this.files = parts.files === null ? null : this.#fence.files(parts.files);
     this.#host = host;
+    const { abort } = host.signals;
+    this.#abort = parts.barrier === null ? abort : AbortSignal.any([abort, parts.barrier.left]);
   }
 
   /** Throws as the connection does, and where QEMU is another one than the saga has marked. */
@@ -65,7 +69,7 @@ export class Contexts {
       files: this.files,
       clock,
       barrier,
-      signals: signals.ofSteps,
+      signals: { ...signals.ofSteps, abort: this.#abort },
       ...pause.ofSteps,
       observed: this.observed.get(name) ?? null,
       round: this.rounds.get(name) ?? 1,

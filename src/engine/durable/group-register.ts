@@ -6,7 +6,6 @@ import { BlocksagaError } from '../../errors.ts';
 import type { Journal, Lease, SagaRow, SagaState } from '../../journal/journal.ts';
 import { sagaIsUnknown } from '../../journal/refusals.ts';
 import { whenFree } from '../../journal/waiting.ts';
-import type { SnapshotRequest } from '../../operations/requests.ts';
 import { isSameRequest } from '../../operations/same-request.ts';
 import { PLAN_VERSION, type Plan } from '../../plan/plan.ts';
 import { type Clock, sleep } from '../../qmp/clock.ts';
@@ -32,7 +31,7 @@ export function beginGroup(
   clock: Clock,
   id: string,
   members: readonly string[],
-  requests: readonly SnapshotRequest[],
+  requests: readonly object[],
   across?: AcrossHosts,
 ): Promise<Lease> {
   const row = {
@@ -74,13 +73,13 @@ export function expectGroup({ id, operation }: SagaRow): void {
 }
 
 /** What is said of a request besides what is asked for does not count. */
-export function isSameGroup(
-  known: SagaRow | readonly SnapshotRequest[],
-  requests: readonly SnapshotRequest[],
-): boolean {
+export function isSameGroup(known: SagaRow | readonly object[], requests: readonly object[]): boolean {
   const before = 'operation' in known ? requestsIn(known) : known;
   if (before?.length !== requests.length) return false;
-  return requests.every((request, at) => isSameRequest('snapshot', before[at] ?? {}, request));
+  return requests.every((request, at) => {
+    const operation = 'finish' in request ? 'copy' : 'snapshot';
+    return isSameRequest(operation, before[at] ?? {}, request);
+  });
 }
 
 function requestsIn({ operation, request }: SagaRow): readonly object[] | undefined {
@@ -232,7 +231,7 @@ export async function expectTellable(
   force: boolean,
   ask: AskLeader | undefined,
 ): Promise<void> {
-  const group = plan.operation === 'snapshot' && plan.group ? journal.saga(plan.group.id) : undefined;
+  const group = plan.group ? journal.saga(plan.group.id) : undefined;
   if (group === undefined || followedIn(group) === undefined) return;
   try {
     const known = await decisionOf(journal, clock, group.id, force);
@@ -245,11 +244,12 @@ export async function expectTellable(
 
 /** The barrier of a member whose process has died: it cannot meet the others, but the decision may have been taken. */
 export function lateBarrier(journal: Journal, clock: Clock, group: string, ask?: AskLeader): Barrier {
+  const why = groupIsBack('the process in which its members met has ended');
   const gone = async () => {
-    throw groupIsBack('the process in which its members met has ended');
+    throw why;
   };
   return {
-    ...{ prepared: gone, looked: gone, taken: gone },
+    ...{ left: AbortSignal.abort(why), prepared: gone, converged: gone, looked: gone, taken: gone },
     hasLooked: () => true,
     async resumed() {
       // No other guest's pause is known of here.

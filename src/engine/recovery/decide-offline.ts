@@ -101,13 +101,15 @@ export interface OfflineFacts {
   /** The first chain of jobs that could not be held back is found shortened, which decides for the others. */
   readonly begunToShorten?: boolean;
   readonly choices?: readonly Choice[];
+  /** The group of a clone has committed: its copies were complete. */
+  readonly isCommitted?: boolean;
 }
 
 /** Decides. */
 export function decideOffline(
   plan: Plan,
   records: readonly JournalRecord[],
-  { back = false, begunToShorten = false, choices = [] }: OfflineFacts = {},
+  { back = false, begunToShorten = false, choices = [], isCommitted = false }: OfflineFacts = {},
 ): OfflineVerdict {
   const choice = choices.find(({ operation }) => operation === plan.operation);
   const recorded = readSides(plan, records);
@@ -130,7 +132,7 @@ export function decideOffline(
   if (choice !== undefined && !isOfEach) return { ...chosen(plan, choice), ...was };
   // A commit that was only to try has no copies to keep: one that a third party has completed is decided as one to finish.
   if (plan.operation === 'copy' && (plan.strategy === null || keepsCopies)) {
-    return decided
+    return decided || isCommitted
       ? all(
           'committed',
           'old',

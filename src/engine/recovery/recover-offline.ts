@@ -109,11 +109,13 @@ export async function recoverOffline(
     ? progress.begunToShorten
     : await hasBegunToShorten(withoutLeft(plan, records), images);
   const { begun, settled } = progress;
-  const isLeft = begun ? false : await isLeftByGroup(given, clock, plan, records, options.force ?? false);
+  const isTold = begun && plan.operation === 'snapshot';
+  const decided = isTold ? undefined : await toldByGroup(given, clock, plan, records, options.force ?? false);
+  const isLeft = plan.operation === 'snapshot' && decided === 'rolledBack';
   if (!begun && options.back) refuseBackOfGroup(plan, isLeft, id);
   const back = begun ? progress.back : isLeft || (options.back ?? false);
   const decide = (choices: readonly Choice[]) =>
-    decideAll(row, plan, records, { back, begunToShorten, choices });
+    decideAll(row, plan, records, { back, begunToShorten, choices, isCommitted: decided === 'committed' });
   const accepted = [...progress.accepted, ...(options.acceptImages ?? [])];
   const rightful = rightfulFiles({ id, plan, records }, accepted, begun);
   const asking = { decide, records, isOlder: isOld, said: options, rightful };
@@ -127,7 +129,7 @@ export async function recoverOffline(
   }
   if (options.acceptRestored) expectNewestOrAccept(journal, row, options);
   const lease = await seize(journal, id, options.force ?? false, clock);
-  const decided = {
+  const facts = {
     row,
     plan,
     records,
@@ -142,26 +144,25 @@ export async function recoverOffline(
   };
   const fence = new Fence({ journal, lease, clock });
   const host = { files, images, clock, publisher: options.publisher, journal, lease, fence };
-  return orLetGo(journal, lease, () => settleOffline(decided, host));
+  return orLetGo(journal, lease, () => settleOffline(facts, host));
 }
 
-/** Whether the saga belongs to a group that has not committed: what its overlays hold goes back then. */
-async function isLeftByGroup(
+/** What the group of the saga has decided, where it has one and no word of its own: what overlays hold goes back, or copies stay. */
+async function toldByGroup(
   journal: Journal,
   clock: Clock,
-  plan: Plan,
+  { group }: Plan,
   records: readonly JournalRecord[],
   force: boolean,
-): Promise<boolean> {
-  if (plan.operation !== 'snapshot' || plan.group === undefined) return false;
-  const hasDecided = new History(records).decision === 'forward';
-  return !hasDecided && !(await hasCommitted(journal, clock, plan.group.id, force));
+): Promise<'committed' | 'rolledBack' | undefined> {
+  if (group === undefined || new History(records).decision === 'forward') return undefined;
+  return (await hasCommitted(journal, clock, group.id, force)) ? 'committed' : 'rolledBack';
 }
 
 /** Throws SAGA_STATE: the other guests of the group stay on their overlays. */
 function refuseBackOfGroup(plan: Plan, isLeft: boolean, id: string): void {
-  const group = plan.operation === 'snapshot' ? plan.group : undefined;
-  if (group === undefined || isLeft) return;
+  const { group, operation } = plan;
+  if (group === undefined || operation !== 'snapshot' || isLeft) return;
   throw new BlocksagaError(
     'SAGA_STATE',
     `saga ${id} belongs to group ${group.id}, which has committed on all of its guests: recover it forward; "blocksaga commit --offline" merges its overlays afterwards`,

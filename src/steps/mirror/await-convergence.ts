@@ -5,10 +5,12 @@
 import { BlocksagaError } from '../../errors.ts';
 import { bitmapsToCarry } from '../../guest/bitmaps.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
-import type { Lag } from '../step/mirror-lag.ts';
+import { barrierOf } from '../step/barrier.ts';
+import { type Lag, readLag } from '../step/mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { unanswering } from '../step/targets-answer.ts';
 import { awaitDirty, SETTLE_SHARE } from './await-clean.ts';
+import { meetBesideMirrors } from './meet-beside-mirrors.ts';
 import { inspectMirrors } from './mirror-disks.ts';
 
 /** What a slow disk copies in a millisecond; decides what counts as little. */
@@ -57,7 +59,12 @@ export const awaitConvergence: Step<SwitchPlan> = {
       // What was answered longer ago may hang by now.
       const isTrusted =
         context.files?.answers === undefined || context.clock.now() - askedMs <= ANSWER_TRUSTED_MS;
-      if (isTrusted) return { isOnSources, ...carried(context, nodes) };
+      if (!isTrusted) continue;
+      if (plan.group === undefined) return { isOnSources, ...carried(context, nodes) };
+      await meetBesideMirrors(context, barrierOf(context).converged());
+      // What it was waited for may have taken long.
+      const last = await readLag(context, disks);
+      return { isOnSources: last.isOnSources, ...carried(context, last.nodes) };
     }
   },
 };

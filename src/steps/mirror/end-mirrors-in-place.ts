@@ -29,8 +29,8 @@ const SETTLE_POLL_MS = 2;
 export const endMirrorsInPlace: Step<SwitchPlan> = {
   name: 'endMirrorsInPlace',
   decision: 'afterwards',
-  /** The cut of a clone is complete with this; a switch is still to come. */
-  decides: keepsCopies,
+  /** The cut of a clone is complete with this; a switch is still to come, and in a group the cuts of others. */
+  decides: (plan, outcomes) => keepsCopies(plan, outcomes) && plan.group === undefined,
 
   probe: probeEnded,
 

@@ -29,10 +29,11 @@ export async function areOurs(
 
 /**
  * The mark, to be sent in front of what ends the mirrors. A refusal does no harm: without the mark an end that was not seen
- * counts as a third party's.
+ * counts as a third party's. So it does of a member of a group, which rolls back in a later process and lets its guest write before
+ * the group decides.
  */
 export function settlingMark({ plan }: Pick<Settling, 'plan'>): readonly Command[] {
-  if (!plan.marksQemu) return [];
+  if (!plan.marksQemu || plan.group !== undefined) return [];
   const mark = { 'qom-type': 'throttle-group', id: settlingName(plan.token) } as const;
   return [{ execute: 'object-add', arguments: mark }];
 }

@@ -29,7 +29,7 @@ import { resumedByThirdParty } from '../step/expect-paused.ts';
 import { FRONT_LOOK, isClean } from '../step/mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { markOf } from './mark-qemu.ts';
-import { expectNotTaken, type PausedWithGroup, pauseWithGroup } from './pause-with-group.ts';
+import { expectNotTaken, meetInFront, type PausedWithGroup, takeWithStop } from './pause-with-group.ts';
 
 /** What `pauseGuest` came to, with whether every mirror was ready, with nothing left to copy, right behind `stop`. */
 type PausedForSwitch = Paused & { readonly clean: boolean };
@@ -37,7 +37,7 @@ type PausedForSwitch = Paused & { readonly clean: boolean };
 export const pauseGuest: Step = {
   name: 'pauseGuest',
   pause: 'begins',
-  foretells: isInGroup,
+  foretells: isTakenInGroup,
 
   /** Right in front of the pause: a migration that has begun since this was planned ends the saga before the guest notices. */
   async observe(context) {
@@ -60,9 +60,10 @@ export const pauseGuest: Step = {
   async do(context): Promise<PausedForSwitch | PausedWithGroup> {
     const { qmp, plan, observed, outcomes, nothingSentYet } = context;
     if (plan.operation === 'revert') await expectStopped(qmp);
-    const marks = marksOf(plan);
-    if (isInGroup(plan) && (nothingSentYet || isUnsent(context)))
-      return pauseWithGroup({ ...context, plan }, marks);
+    const meets = isInGroup(plan) && (nothingSentYet || isUnsent(context));
+    const inFront = meets ? await meetInFront(context, marksOf(plan)) : undefined;
+    if (inFront !== undefined && isTakenInGroup(plan)) return takeWithStop({ ...context, plan }, inFront);
+    const marks = meets ? [] : marksOf(plan);
     if (!wasPausedByUs(observed)) {
       if (marks.length > 0) await qmp.pipeline(marks);
       return { ...readPause(observed), clean: false };
@@ -78,14 +79,14 @@ export const pauseGuest: Step = {
     if (migrating !== undefined) throw migrating;
     // A mark that is there already is refused too.
     if (isMarkedBefore(plan) && ahead[marks.length - 1]?.ok === false) await markUnlessTaken(qmp, plan);
-    if (isInGroup(plan)) {
+    if (isTakenInGroup(plan)) {
       await expectNotTaken({ ...context, plan });
       return { ...paused, taken: null };
     }
-    const [inFront] = replies;
-    if (inFront?.ok) expectPluggedIn(inFront.value, plan.disks);
+    const [fronts] = replies;
+    if (fronts?.ok) expectPluggedIn(fronts.value, plan.disks);
     const ofJobs = ahead[marks.length] as Reply<readonly JobInfo[]> | undefined;
-    const clean = ofJobs !== undefined && inFront !== undefined && isClean(plan.disks, ofJobs, inFront);
+    const clean = ofJobs !== undefined && fronts !== undefined && isClean(plan.disks, ofJobs, fronts);
     return { ...paused, clean };
   },
 
@@ -157,8 +158,13 @@ function isUnsent({ plan, barrier }: Pick<StepContext, 'plan' | 'barrier'>): boo
   return isInGroup(plan) && barrier?.hasLooked() === false;
 }
 
-function isInGroup(plan: Plan): plan is SnapshotPlan {
-  return plan.operation === 'snapshot' && plan.group !== undefined;
+function isInGroup({ group }: Plan): boolean {
+  return group !== undefined;
+}
+
+/** It takes its snapshots in the pause of its group. */
+function isTakenInGroup(plan: Plan): plan is SnapshotPlan {
+  return plan.operation === 'snapshot' && isInGroup(plan);
 }
 
 /**
@@ -181,7 +187,7 @@ async function markUnlessTaken(qmp: QmpClient, plan: Plan): Promise<void> {
 
 /** Whether the mark of the snapshot is put in front of the pause. */
 function isMarkedBefore(plan: Plan): boolean {
-  return plan.operation === 'snapshot' && (plan.method === 'sequential' || plan.group !== undefined);
+  return plan.operation === 'snapshot' && (plan.method === 'sequential' || isInGroup(plan));
 }
 
 /** The pause of the switch, or that in which the rest of a commit was merged. */

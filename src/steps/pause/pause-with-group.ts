@@ -1,7 +1,7 @@
 /**
- * Pauses the guest of a member of a group. In one write with `stop` goes the transaction that takes its snapshots, with what has to be
- * seen behind it: each time that a member waits for its QEMU all guests of the group are paused. What became of the snapshots is the
- * next step's to tell, and to undo.
+ * How the guests of a group are paused together: all of a host are looked at in front of that. In one write with a `stop` goes the
+ * transaction that takes the snapshots of a guest, with what has to be seen behind it: each time that a member waits for its QEMU all
+ * guests of the group are paused. What became of the snapshots is the next step's to tell, and to undo.
  */
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
 import { readGraph } from '../../guest/graph.ts';
@@ -35,19 +35,28 @@ export function takenIn(record: Json | undefined): Taken {
 /** For how long a look in front is good, in milliseconds, while the others are waited for. */
 const STALE_MS = 50;
 
+/** What was seen of a guest right in front of its pause. */
+type InFront = Awaited<ReturnType<typeof lookInFront>>;
+
 /** All that can be is sent before the others of the group are waited for; who has waited long for them looks once more. */
-export async function pauseWithGroup(
-  context: StepContext<SnapshotPlan>,
-  marks: readonly Command[],
-): Promise<PausedWithGroup> {
-  const { qmp, clock, plan, observed } = context;
+export async function meetInFront(context: StepContext, marks: readonly Command[]): Promise<InFront> {
+  const { clock, observed } = context;
   const first = await lookInFront(context, marks);
   const seenMs = clock.now();
   await barrierOf(context).looked();
   const isStale = clock.now() - seenMs > STALE_MS;
-  const { told, migration } = isStale ? await lookInFront(context, marks) : first;
+  const last = isStale ? await lookInFront(context, marks) : first;
+  if (wasPausedByUs(observed)) context.pauseBegins();
+  return last;
+}
+
+/** Stops the guest and takes its snapshots. */
+export async function takeWithStop(
+  context: StepContext<SnapshotPlan>,
+  { told, migration }: InFront,
+): Promise<PausedWithGroup> {
+  const { qmp, plan, observed } = context;
   if (!wasPausedByUs(observed)) return { ...readPause(observed), taken: null };
-  context.pauseBegins();
   const { paused, migrating, replies } = await holdGuest(qmp, takingWith(plan, migration), { told });
   context.heldAgain(paused);
   if (migrating !== undefined) throw migrating;
@@ -58,13 +67,15 @@ export async function pauseWithGroup(
  * QEMU makes the overlays by their names, and opens the images below them anew by theirs. A migration that has begun since this was
  * planned ends the saga before the guest notices; an undo resumes no guest that a third party has paused for it.
  */
-async function lookInFront(context: StepContext<SnapshotPlan>, marks: readonly Command[]) {
+async function lookInFront(context: StepContext, marks: readonly Command[]) {
   const answers: readonly Reply[] = await context.qmp.pipeline([...marks, ...SIGHT]);
   const [status, told] = answers.slice(marks.length) as unknown as Replies<typeof SIGHT>;
   const sight = sightOf(status, told);
   context.heldAgain(pausedIn(sight));
   expectNotMigrating(sight);
-  await expectNames(context, context.plan.method === 'transaction' ? 'opened' : 'claimed');
+  const { plan } = context;
+  const isMadeInPause = plan.operation === 'snapshot' && plan.method !== 'transaction';
+  await expectNames(context, isMadeInPause ? 'claimed' : 'opened');
   return { told, migration: sight.migration };
 }
 

@@ -1,19 +1,23 @@
 /**
- * The port by which the members of a group meet: sagas on different guests that take their snapshots at one instant, all or
+ * The port by which the members of a group meet: sagas on different guests that take their snapshots, or clone, at one instant, all or
  * none. It says who waits for what and nothing of how they are reached: in one process, or over a wire.
  */
 import { BlocksagaError } from '../../errors.ts';
 
 /** One member's end. Each that waits, but `resumed`, rejects with GROUP when the group is rolled back. */
 export interface Barrier {
-  /** All members are prepared when it resolves, and none has paused its guest before. */
+  /** Aborts when the group is rolled back, with GROUP as its reason: what a member does by itself meanwhile ends too. */
+  readonly left: AbortSignal;
+  /** All members are prepared when it resolves, and none has paused its guest before. For a member that copies, that takes hours. */
   prepared(): Promise<void>;
+  /** For members with mirrors, behind `prepared`: those of all follow their guests so closely that a pause is worth it. */
+  converged(): Promise<void>;
   /** The members of this host have all looked at their guests when it resolves: what is left to do goes out for all at once. */
   looked(): Promise<void>;
   /** False while nothing that pauses this member's guest can have been sent, since `looked` has not resolved. */
   hasLooked(): boolean;
   /**
-   * Votes that the snapshot is taken, with the guest paused since. Resolves with the word `go` when all have voted; rejects
+   * Votes that the snapshot is taken, or the copies are complete, with the guest paused since. Resolves with the word `go` when all have voted; rejects
    * with GROUP too where nothing was heard for so long.
    */
   taken(withinMs: number): Promise<void>;

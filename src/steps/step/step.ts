@@ -186,7 +186,7 @@ export interface StepContext<P extends Plan = Plan> {
 
 /** Each aborts when the saga is asked for it. */
 interface Signals {
-  /** To roll back; only long steps look at it, at a safe point. */
+  /** To roll back, this saga or its whole group; only long steps look at it, at a safe point. */
   readonly abort: AbortSignal;
   /** Of a saga that waits: to switch. */
   readonly pivot: AbortSignal;

@@ -1,10 +1,11 @@
 /**
- * The steps in which a snapshot meets the other members of its group. None changes anything of the guest: what they come to
+ * The steps in which a saga meets the other members of its group. None changes anything of the guest: what they come to
  * is whether all have come so far, and whether the group commits.
  */
 import { BlocksagaError } from '../../errors.ts';
 import { expectFronts } from '../../guest/graph.ts';
-import type { SnapshotPlan } from '../../plan/plan.ts';
+import { hasMirrors, type Plan } from '../../plan/plan.ts';
+import { meetBesideMirrors } from '../mirror/meet-beside-mirrors.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { type Barrier, barrierOf, groupIsBack } from '../step/barrier.ts';
 import { expectPausedThroughout } from '../step/expect-paused.ts';
@@ -13,27 +14,39 @@ import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 /** The part of what is left of the permitted pause for which `go` is waited for; the rest is for an undo in the pause. */
 const GO_SHARE = 0.5;
 
-/** In front of the pause: a guest is paused only when no other member can be waited for long. */
-export const awaitMembers: Step<SnapshotPlan> = {
+/**
+ * In front of the pause: a guest is paused only when no other member can be waited for long. A member with mirrors is prepared when all
+ * of them are READY, and its mirrors follow the guest for as long as the others copy.
+ */
+export const awaitMembers: Step = {
   name: 'awaitMembers',
   irreversible: 'it only waits',
   probe: absent,
 
   async do(context) {
-    const aborted = new Promise<void>(resolve => {
-      if (context.signals.abort.aborted) resolve();
-      else context.signals.abort.addEventListener('abort', () => resolve(), { once: true });
-    });
-    await Promise.race([barrierOf(context).prepared(), aborted]);
+    const { plan } = context;
+    const meeting = barrierOf(context).prepared();
+    if (hasMirrors(plan)) await meetBesideMirrors({ ...context, plan }, meeting);
+    else await unlessAborted(context, meeting);
     return null;
   },
 };
+
+/** Resolves when the saga is asked to roll back too: it does so behind this step. */
+async function unlessAborted({ signals: { abort } }: StepContext, meeting: Promise<void>): Promise<void> {
+  const aborted = new Promise<void>(resolve => {
+    if (abort.aborted) resolve();
+    else abort.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([meeting, aborted]);
+  if (abort.reason instanceof BlocksagaError) throw abort.reason;
+}
 
 /**
  * Votes, in the pause, and waits for `go`; where that does not come, the guest has still time to go back to its old images
  * before it is resumed. Whether it was paused up to here QEMU is asked by the look that the resume needs.
  */
-export const awaitGo: Step<SnapshotPlan> = {
+export const awaitGo: Step = {
   name: 'awaitGo',
   irreversible: 'it only waits',
   probe: absent,
@@ -49,9 +62,9 @@ export const awaitGo: Step<SnapshotPlan> = {
 /**
  * Answers that the guest was still paused when `go` came, and waits for the group's decision. Its intent is durable before
  * the answer: a member without that intent is in no group that was committed. Right in front of the answer, when no guest is paused
- * any more, it is looked whether its disks are on their overlays, and the names of those lead to them.
+ * any more, it is looked whether what the group is to commit stands.
  */
-export const decideWithGroup: Step<SnapshotPlan> = {
+export const decideWithGroup: Step = {
   name: 'decideWithGroup',
   decision: 'afterwards',
   rollsBack: 'never',
@@ -69,10 +82,13 @@ export const decideWithGroup: Step<SnapshotPlan> = {
   },
 };
 
-/** A transaction puts overlays on nodes, and a third party can put a device off its node at any time. */
-async function expectStanding(context: StepContext<SnapshotPlan>): Promise<void> {
+/**
+ * Names lead to the new images. The disks of a snapshot are on them: a transaction puts overlays on nodes, and a third party can put a
+ * device off its node at any time. The copies of a clone are closed, whatever the guest does by now.
+ */
+async function expectStanding(context: StepContext): Promise<void> {
   const { qmp, plan } = context;
-  expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
+  if (!hasMirrors(plan)) expectFronts(await qmp.execute('query-block'), plan.disks, disk => disk.goal);
   await expectNames(context, 'claimed');
 }
 
@@ -83,6 +99,6 @@ function leaveFor(error: unknown, barrier: Barrier): never {
   throw groupIsBack(error.message);
 }
 
-async function absent({ plan }: StepContext<SnapshotPlan>) {
+async function absent({ plan }: { readonly plan: Plan }) {
   return probeDisks(plan.disks, () => 'absent');
 }
