@@ -1,18 +1,20 @@
 /**
  * Counts the commits of the journal's file, in the file and beside it, and tells by that when the file is an older copy. The
  * first write to such a copy notes of each saga that has not ended that the copy may lack what became of it, and counts on from
- * what is beside it: sagas that are begun in it from then on are not doubted.
+ * what is beside it: sagas that are begun in it from then on are not doubted. So it does where nothing tells.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { GenerationFile } from './generation-file.ts';
 import { guarded } from './sqlite-errors.ts';
-import { type Standing, standingOf } from './standing.ts';
+import { doubtOf, type Standing, standingNoted, standingOf } from './standing.ts';
 
 const SQL = {
   count: 'SELECT line, written FROM generation',
   setCount: 'UPDATE generation SET written = ?',
-  doubt: `INSERT OR IGNORE INTO doubted (saga, generation, written)
-    SELECT id, ?, ? FROM saga WHERE state IN ('open', 'needsRecovery')`,
+  doubt: `INSERT INTO doubted (saga, generation, written)
+    SELECT id, ?, ? FROM saga WHERE state IN ('open', 'needsRecovery')
+    ON CONFLICT (saga) DO UPDATE SET generation = excluded.generation, written = excluded.written
+    WHERE excluded.written > excluded.generation AND doubted.written = doubted.generation`,
   doubted: 'SELECT generation, written FROM doubted WHERE saga = ?',
   accept: 'DELETE FROM doubted WHERE saga = ?',
 } as const;
@@ -35,7 +37,8 @@ export class Generation {
   count(): void {
     const { line, written } = this.#own();
     const standing = standingOf(line, written, this.#beside.read());
-    if (standing.is === 'older') this.#statements.doubt.run(standing.generation, standing.written);
+    const doubt = doubtOf(standing, written);
+    if (doubt !== undefined) this.#statements.doubt.run(doubt.generation, doubt.written);
     const next = 1 + (standing.is === 'older' ? standing.written : written);
     this.#statements.setCount.run(next);
     this.#counted = { line, written: next };
@@ -62,7 +65,7 @@ export class Generation {
       const doubted = saga === undefined ? undefined : this.#statements.doubted.get(saga);
       if (doubted !== undefined) {
         const { generation, written } = doubted;
-        return { is: 'older', generation: Number(generation), written: Number(written) };
+        return standingNoted({ generation: Number(generation), written: Number(written) });
       }
       // Beside it first: a write by another process between the two looks would look as if it were missing here.
       const beside = this.#beside.read();

@@ -17,7 +17,7 @@ import type {
 } from './journal.ts';
 import { DAY_MS, FORGET_MAX } from './keep.ts';
 import { leaseIsLost, sagaExists, sagaHasEnded, sagaIsUnknown, vmIsHeld } from './refusals.ts';
-import { type Counted, type Standing, standingOf } from './standing.ts';
+import { type Counted, doubtOf, type Standing, standingNoted, standingOf } from './standing.ts';
 
 /** What was durable at one moment, as plain copies; several journals may begin from it. */
 export interface MemoryJournalState {
@@ -78,11 +78,17 @@ export class MemoryStore {
 
   standing(saga: string | undefined): Standing {
     const doubted = saga === undefined ? undefined : this.#doubted.get(saga);
-    if (doubted !== undefined) return { is: 'older', ...doubted };
+    if (doubted !== undefined) return standingNoted(doubted);
     if (this.#beside === undefined) return { is: 'newest' };
     const { written } = this.#beside;
     const why = 'nothing is beside it';
     return standingOf(LINE, this.#generation, written === undefined ? { why } : { line: LINE, written });
+  }
+
+  /** An older copy is so for good; one of which nothing told may turn out to be one. */
+  #isOlder(saga: string): boolean {
+    const { generation = 0, written = 0 } = this.#doubted.get(saga) ?? {};
+    return written > generation;
   }
 
   accept(saga: string): void {
@@ -93,12 +99,11 @@ export class MemoryStore {
   /** As the journal on disk counts its commits. */
   #count(): void {
     const standing = this.standing(undefined);
-    if (standing.is === 'older') {
-      const { generation, written } = standing;
+    const doubt = doubtOf(standing, this.#generation);
+    if (doubt !== undefined)
       for (const row of this.list({}))
-        if (isUnended(row) && !this.#doubted.has(row.id)) this.#doubted.set(row.id, { generation, written });
-      this.#generation = written;
-    }
+        if (isUnended(row) && !this.#isOlder(row.id)) this.#doubted.set(row.id, doubt);
+    if (standing.is === 'older') this.#generation = standing.written;
     this.#generation += 1;
     if (this.#beside !== undefined) this.#beside.written = this.#generation;
   }

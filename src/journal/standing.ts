@@ -17,6 +17,21 @@ export interface Counted {
   readonly written: number;
 }
 
+/**
+ * What a journal notes of its sagas that have not ended, when it is written to: an older copy, or one of which nothing tells, though it
+ * counts on from there. One that was just made has nothing beside it until its first write is done.
+ */
+export function doubtOf(standing: Standing, generation: number): Counted | undefined {
+  if (standing.is === 'older') return { generation: standing.generation, written: standing.written };
+  return standing.is === 'unknown' && generation > 1 ? { generation, written: generation } : undefined;
+}
+
+/** How a journal stands in what it says of a saga of which that was noted. */
+export function standingNoted({ generation, written }: Counted): Standing {
+  if (written > generation) return { is: 'older', generation, written };
+  return { is: 'unknown', why: 'nothing beside it told when it was written to next' };
+}
+
 /** What is beside a journal: of which journal it is, and how far that was written; or why it tells nothing. */
 export type Beside = { readonly line: string; readonly written: number } | { readonly why: string };
 

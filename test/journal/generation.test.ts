@@ -191,6 +191,27 @@ describe('a journal of which nothing tells', () => {
     await journal.close();
   });
 
+  it('stays unknown in what it says of a saga that had not ended, however often it is written to since', async () => {
+    await restored();
+    rmSync(`${file}.generation`);
+    const journal = open();
+    const lease = journal.takeOver('s1', { force: true });
+    await journal.append(lease, [intent('markQemu')], { durable: true });
+    await journal.close();
+    const next = open();
+    next.begin(newSaga('s2', { vm: 'db' }));
+    expect([next.standing?.(), next.standing?.('s2')]).toEqual([{ is: 'newest' }, { is: 'newest' }]);
+    expect(next.standing?.('s1')).toMatchObject({ is: 'unknown', why: expect.stringMatching(/./) });
+    await next.close();
+    // What was beside it is found again.
+    const counted = readFileSync(`${file}.generation`, 'utf8');
+    writeFileSync(`${file}.generation`, counted.replace(/\d{16}\n$/, `${'99'.padStart(16, '0')}\n`));
+    const older = open();
+    older.takeOver('s1', { force: true });
+    expect(older.standing?.('s1')).toMatchObject({ is: 'older', written: 99 });
+    await older.close();
+  });
+
   it('is unknown beside the generation of another journal', async () => {
     await restored();
     const other = join(directory, 'other.db');

@@ -22,6 +22,12 @@ export function isOlder(journal: Journal, saga: string): boolean {
   return journal.standing?.(saga).is === 'older';
 }
 
+/** Whether it may be one: it is known to be, or nothing beside it tells. */
+export function mayBeOlder(journal: Journal, saga: string): boolean {
+  const { is } = journal.standing?.(saga) ?? { is: 'newest' };
+  return is !== 'newest';
+}
+
 /** Throws JOURNAL_BEHIND unless what an older copy says of a saga is promised to be the last of it; it counts as that from now on. */
 export function expectNewestOrAccept(
   journal: Journal,

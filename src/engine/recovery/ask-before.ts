@@ -21,6 +21,8 @@ export type Found = Pick<OfflineProgress, 'choices' | 'kept' | 'above'>;
 interface Asking {
   readonly decide: (choices: readonly Choice[]) => OfflineEnd;
   readonly isOlder: boolean;
+  /** Whether it may be an older copy: it is, or nothing tells. */
+  readonly isUntold: boolean;
   readonly records: readonly JournalRecord[];
   readonly said: SaidAbove & { readonly front?: Fronts };
   readonly rightful: Rightful;
@@ -30,7 +32,7 @@ interface Asking {
 export async function askBefore(
   row: SagaRow,
   plan: Plan,
-  { decide, isOlder, records, said, rightful }: Asking,
+  { decide, isOlder, isUntold, records, said, rightful }: Asking,
   { images, files }: { readonly images: Images; readonly files: Files },
 ): Promise<Found> {
   // What another file holds says nothing of where the guest ran, not to an administrator either.
@@ -46,7 +48,10 @@ export async function askBefore(
   const { choices, kept } = await askAndChoose(
     row,
     decide,
-    { front: said.front, isOlder, on, isReplaced: file => isReplaced(file, rightful, { files, images }) },
+    {
+      ...{ front: said.front, isOlder, isUntold, on },
+      isReplaced: file => isReplaced(file, rightful, { files, images }),
+    },
     images,
   );
   const end = decide(choices).parts.at(-1);

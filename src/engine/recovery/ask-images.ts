@@ -50,10 +50,10 @@ interface Times {
   readonly laterAtMs: number;
 }
 
-/** When the saga was begun, whether its journal is known to be an older copy (no time is explained by that then), and its files. */
+/** When the saga was begun, whether its journal may be an older copy (no time is explained by that then), and its files. */
 interface Known {
   readonly begunMs: number;
-  readonly isOlder: boolean;
+  readonly isUntold: boolean;
   /** Whether under a name there is another file than the saga knew there, which tells nothing of where its guest ran. */
   readonly isReplaced: (file: string) => Promise<boolean>;
 }
@@ -107,14 +107,14 @@ async function compareWith(
   if (one.state !== 'readable' || other.state !== 'readable') return undefined;
   const [takenAtMs, laterAtMs] = [one.writtenAtMs, other.writtenAtMs];
   const hasTimes = takenAtMs !== null && laterAtMs !== null;
-  const { begunMs, isOlder } = known;
+  const { begunMs, isUntold } = known;
   // An overlay that is still to be rebased is committed into the old image by a rollback, which is written to last then.
   const isEarlier = hasTimes && laterAtMs < takenAtMs && !disk.image.rebased;
-  if (isEarlier || (hasTimes && !isOlder && isExplained({ takenAtMs, laterAtMs }))) return undefined;
+  if (isEarlier || (hasTimes && !isUntold && isExplained({ takenAtMs, laterAtMs }))) return undefined;
   // Without times only mirrors that were all READY make a whole of it; in an image that held something before, what it
   // holds tells nothing, and when it was written to does: behind all that this journal can have missed.
-  if (!wereReady(part) && !isOlder && (laterAtMs === null || !hasTimes)) return undefined;
-  if (!wereReady(part) && !isOlder && !disk.image.create && (laterAtMs ?? 0) <= missedUntil(part, begunMs))
+  if (!wereReady(part) && !isUntold && (laterAtMs === null || !hasTimes)) return undefined;
+  if (!wereReady(part) && !isUntold && !disk.image.create && (laterAtMs ?? 0) <= missedUntil(part, begunMs))
     return undefined;
   const comparison = await images.compare(left, taken);
   if (comparison === 'within') return undefined;

@@ -24,6 +24,8 @@ export interface Chosen {
 interface Doubt {
   readonly front: Fronts | undefined;
   readonly isOlder: boolean;
+  /** Whether it may be one, as it is or as nothing tells. */
+  readonly isUntold: boolean;
   /** Overlays above images of the saga's on which the guest is said to have run last. */
   readonly on: readonly OverlayAbove[];
   readonly isReplaced: (file: string) => Promise<boolean>;
@@ -33,7 +35,7 @@ interface Doubt {
 export async function askAndChoose(
   { id: saga, createdAtMs }: Pick<SagaRow, 'id' | 'createdAtMs'>,
   decide: (choices: readonly Choice[]) => OfflineEnd,
-  { front: said, isOlder, on, isReplaced }: Doubt,
+  { front: said, isOlder, isUntold, on, isReplaced }: Doubt,
   images: Images,
 ): Promise<Chosen> {
   if (said !== undefined) expectSaid(saga, said, decide([]));
@@ -46,7 +48,7 @@ export async function askAndChoose(
     if (part === undefined) break;
     const { operation } = part.plan;
     asked.add(operation);
-    const doubts = await askImages(part, { begunMs: createdAtMs, isOlder, isReplaced }, images);
+    const doubts = await askImages(part, { begunMs: createdAtMs, isUntold, isReplaced }, images);
     const behind = doubts.filter(({ kind }) => kind === 'behind');
     if (behind.length > 0 && said === undefined) throw journalIsBehind(saga, part.verdict.why, behind);
     const sides = said === undefined ? NO_SIDES : sidesOf(part, said);

@@ -25,6 +25,7 @@ import {
   expectNewest,
   expectNewestOrAccept,
   isOlder,
+  mayBeOlder,
 } from '../durable/newest-journal.ts';
 import { resumeOfflineCommit } from '../offline-commit/commit-offline.ts';
 import type { SagaResult } from '../running/result.ts';
@@ -118,7 +119,8 @@ export async function recoverOffline(
     decideAll(row, plan, records, { back, begunToShorten, choices, isCommitted: decided === 'committed' });
   const accepted = [...progress.accepted, ...(options.acceptImages ?? [])];
   const rightful = rightfulFiles({ id, plan, records }, accepted, begun);
-  const asking = { decide, records, isOlder: isOld, said: options, rightful };
+  const isUntold = !progress.begun && !options.acceptRestored && mayBeOlder(journal, id);
+  const asking = { decide, records, isOlder: isOld, isUntold, said: options, rightful };
   const found = begun ? progress : await askBefore(row, plan, asking, { images, files });
   const end = decide(found.choices);
   const { parts } = end;
