@@ -1,8 +1,8 @@
 /** What must be true of every group, judged by the world: see docs/groups.md. Each gives what is wrong, or undefined. */
 import { judgeWrites } from '../src/fuzz/laws/judge-writes.ts';
 import type { Fault } from '../src/sim/monitor/faults.ts';
-import { VMS } from '../test/engine/group-stage.ts';
-import { MAX_BLACKOUT_MS, type Played } from './group-scene.ts';
+import { type SentCommand, VMS } from '../test/engine/group-stage.ts';
+import { isNamed, MAX_BLACKOUT_MS, type Played } from './group-scene.ts';
 
 type Law = (played: Played) => string | undefined;
 
@@ -24,9 +24,18 @@ function isStopped(guest: Played['scene']['guests'][number] | undefined): boolea
   return (guest?.faults ?? []).some(each => each.kind === 'otherClient' && each.execute === 'stop');
 }
 
+type Sight = Played['pauses'][number]['world'];
+
 /** The overlays of every guest are in front. */
-function allTaken({ bases }: Played, world: Played['pauses'][number]['world']): boolean {
+function allTaken({ bases }: Played, world: Sight): boolean {
   return world.every(({ fronts }, at) => fronts.every((file, disk) => file !== bases[at]?.[disk]));
+}
+
+/** The guest that is resumed here has its overlays; one that is cloned is resumed where it was, behind the last pause of all. */
+function isGo({ bases, pauses, scene }: Played, { guest, world }: SentCommand, at: number): boolean {
+  if (scene.isCloned) return pauses.slice(at).every(({ verb }) => verb !== 'stop');
+  const fronts = world[guest]?.fronts ?? [];
+  return fronts.length > 0 && fronts.every((file, disk) => file !== bases[guest]?.[disk]);
 }
 
 export const GROUP_LAWS = {
@@ -43,21 +52,17 @@ export const GROUP_LAWS = {
   /** G1: what the images of a committed group hold is what all guests had written at one instant, at which none ran. */
   'one instant': played => {
     if (played.decided !== 'committed') return undefined;
-    const go = played.pauses.find(({ verb, guest, world }) => {
-      const fronts = world[guest]?.fronts ?? [];
-      return (
-        verb === 'cont' &&
-        fronts.length > 0 &&
-        fronts.every((file, disk) => file !== played.bases[guest]?.[disk])
-      );
-    });
+    const go = played.pauses.find((each, at) => each.verb === 'cont' && isGo(played, each, at));
     // Guests that a third party has stopped are not resumed.
     if (go === undefined)
-      return played.scene.guests.every(isStopped) ? undefined : 'no guest was resumed on its overlays';
+      return played.scene.guests.every(isStopped)
+        ? undefined
+        : 'no guest was resumed behind the instant of all';
     for (const [at, { running, acknowledged }] of go.world.entries()) {
       if (running) return `guest ${VMS[at]} ran when the first was resumed`;
       const sim = played.stage.sims[at];
-      const files = played.bases[at] ?? [];
+      const bases = played.bases[at] ?? [];
+      const files = played.scene.isCloned ? bases.map((_, disk) => played.stage.newFile(at, disk)) : bases;
       const contents = new Map(files.map((file, disk) => [disk, sim?.world.readFile(file) ?? []] as const));
       const { upTo, why } = judgeWrites(contents, files.length);
       if (why !== undefined) return `guest ${VMS[at]}: ${why}`;
@@ -67,13 +72,13 @@ export const GROUP_LAWS = {
     return undefined;
   },
 
-  /** G2: a group that was rolled back leaves no overlay that its results do not name. */
+  /** G2: a group that was rolled back leaves no overlay and no copy that its results do not name. */
   'nothing left': ({ decided, stage, sides, named }) => {
     if (decided === 'committed' || sides.includes('new')) return undefined;
     for (const [at, sim] of stage.sims.entries()) {
       for (const disk of [0, 1, 2]) {
-        const file = `/${VMS[at]}/new${disk}.qcow2`;
-        if (sim.world.host.image(file) === undefined || named.some(words => words.startsWith(file))) continue;
+        const file = stage.newFile(at, disk);
+        if (sim.world.host.image(file) === undefined || isNamed(file, named)) continue;
         return `${file} is left, and not named`;
       }
     }

@@ -5,6 +5,7 @@
  */
 import fc from 'fast-check';
 import { recoverOffline } from '../src/engine/recovery/recover-offline.ts';
+import type { Journal } from '../src/journal/journal.ts';
 
 import type { Fault } from '../src/sim/monitor/faults.ts';
 import { virtualImages } from '../src/sim/virtual-images.ts';
@@ -12,6 +13,8 @@ import { type SentCommand, Stage, type StagedGuest } from '../test/engine/group-
 
 export interface GroupScene {
   readonly guests: readonly StagedGuest[];
+  /** Whether they are cloned; else their snapshots are taken. */
+  readonly isCloned?: boolean;
   /** Command or durable write, counted from 1, at which the process dies; null where it lives. */
   readonly diesAt: number | null;
   /** At which of them the first member is asked to roll back. */
@@ -45,6 +48,7 @@ export const MAX_BLACKOUT_MS = 1_000;
 const COMMANDS = [
   ...['object-add', 'blockdev-create', 'blockdev-add', 'stop', 'transaction', 'query-block', 'query-status'],
   ...['cont', 'query-named-block-nodes', 'qom-list', 'job-dismiss', 'object-del', 'blockdev-del'],
+  ...['blockdev-mirror', 'block-job-cancel', 'query-jobs'],
 ];
 const command = fc.constantFrom(...COMMANDS);
 const place = { command, nth: fc.integer({ min: 1, max: 2 }) };
@@ -78,13 +82,14 @@ const guest: fc.Arbitrary<StagedGuest> = fc.record({
 });
 
 /** Where the first moments are those of planning, in which nothing is begun. */
-const moment = fc.option(fc.integer({ min: 12, max: 240 }), { freq: 2 });
+const moment = fc.option(fc.integer({ min: 12, max: 280 }), { freq: 2 });
 
 export const scenes: fc.Arbitrary<GroupScene> = fc
   .array(guest, { minLength: 2, maxLength: 4 })
   .chain(guests =>
     fc.record({
       guests: fc.constant(guests),
+      isCloned: fc.boolean(),
       diesAt: moment,
       abortAt: fc.option(fc.integer({ min: 1, max: 160 }), { freq: 1 }),
       killed: fc.oneof(
@@ -100,7 +105,7 @@ export async function playGroup(scene: GroupScene): Promise<Played> {
   const { clock, sims } = stage;
   const bases = sims.map(sim => sim.world.fronts().map(({ path }) => path));
   const first = stage.process(undefined, scene.diesAt ?? undefined);
-  const requests = stage.requests(first.guests).map(each => ({ ...each, maxBlackoutMs: MAX_BLACKOUT_MS }));
+  const requests = requestsOf(stage, first.guests, scene);
   const run = async () => {
     const group = await first.engine.group(requests, { id: 'g' });
     stage.onMoment = now => {
@@ -135,22 +140,58 @@ export async function playGroup(scene: GroupScene): Promise<Played> {
   }
   if (journal.saga('g') !== undefined)
     await clock.run((await clock.run(second.engine.resumeGroup('g'))).result);
+  const named = leftoversIn(journal);
   return {
-    ...{ scene, stage, bases, told, pauses },
+    ...{ scene, stage, bases, told, pauses, named },
     decided: journal.saga('g')?.state,
-    sides: sims.map((sim, at) => {
-      const files = sim.world.alive ? sim.world.fronts().map(({ path }) => path) : boots.get(at);
-      if (files === undefined) return 'old'; // it was never begun
-      const olds = files.filter((file, disk) => file === bases[at]?.[disk]).length;
-      return olds === files.length ? 'old' : olds === 0 ? 'new' : 'mixed';
-    }),
-    named: journal
-      .sagas()
-      .flatMap(
-        ({ result }) => (result as { readonly leftovers?: readonly string[] } | null)?.leftovers ?? [],
-      ),
+    sides: sidesOf({ scene, stage, bases, boots, named }),
     open: [...journal.sagas({ state: 'open' }), ...journal.sagas({ state: 'needsRecovery' })].map(
       ({ id }) => id,
     ),
   };
+}
+
+export function requestsOf(
+  stage: Stage,
+  guests: ReturnType<Stage['process']>['guests'],
+  { isCloned = false }: GroupScene,
+) {
+  return stage.asked(guests, isCloned).map(each => ({ ...each, maxBlackoutMs: MAX_BLACKOUT_MS }));
+}
+
+export function leftoversIn(journal: Pick<Journal, 'sagas'>): readonly string[] {
+  return journal.sagas().flatMap(({ result }) => {
+    const { leftovers = [] } = (result ?? {}) as { readonly leftovers?: readonly string[] };
+    return leftovers;
+  });
+}
+
+/**
+ * On which side each guest is. One that is cloned stays on its images: it is on the new side where all copies stand, and on the old one
+ * where none does that is not named as left.
+ */
+export function sidesOf({
+  scene: { isCloned = false },
+  stage,
+  bases,
+  boots,
+  named,
+}: Pick<Played, 'scene' | 'stage' | 'bases' | 'named'> & {
+  readonly boots: ReadonlyMap<number, readonly string[]>;
+}): Played['sides'] {
+  return stage.sims.map(({ world }, at) => {
+    const files = world.alive ? world.fronts().map(({ path }) => path) : boots.get(at);
+    const isNew = (file: string, disk: number) => file !== bases[at]?.[disk];
+    const news = files?.filter(isNew).length ?? 0;
+    if (!isCloned) return news === 0 ? 'old' : news === files?.length ? 'new' : 'mixed';
+    const copies = (bases[at] ?? []).map((_, disk) => stage.newFile(at, disk));
+    const standing = copies.filter(file => world.host.image(file) !== undefined);
+    if (news > 0) return 'mixed';
+    if (standing.length === copies.length && !standing.some(file => isNamed(file, named))) return 'new';
+    return standing.every(file => isNamed(file, named)) ? 'old' : 'mixed';
+  });
+}
+
+export function isNamed(file: string, named: readonly string[]): boolean {
+  return named.some(words => words.startsWith(file));
 }

@@ -13,7 +13,7 @@ import { recoverOffline } from '../src/engine/recovery/recover-offline.ts';
 import { virtualImages } from '../src/sim/virtual-images.ts';
 import { Stage } from '../test/engine/group-stage.ts';
 import { FakeNet, type WireFault } from './fake-net.ts';
-import { type GroupScene, MAX_BLACKOUT_MS, type Played, scenes } from './group-scene.ts';
+import { type GroupScene, leftoversIn, type Played, requestsOf, scenes, sidesOf } from './group-scene.ts';
 
 export interface HostsScene extends GroupScene {
   /** Which guests are on the host that follows; all others are on the one that leads. */
@@ -119,24 +119,14 @@ async function play(scene: HostsScene, stage: Stage): Promise<Played> {
   await Promise.all(lives);
   const told = tolds.filter(each => each !== null && each !== 'needsRecovery');
   const { journal } = leading;
+  const named = [leading, following].flatMap(life => leftoversIn(life.journal));
   return {
     ...{ scene: { ...scene, diesAt: scene.diesAt ?? scene.followerDiesAt }, stage, bases },
     told: new Set(told).size > 1 ? told.join(' and ') : (told[0] ?? null),
     pauses: stage.pauses.filter(({ atMs }) => atMs <= Math.min(leading.endedMs, following.endedMs)),
     decided: journal.saga('g')?.state,
-    sides: sims.map((sim, at) => {
-      const boots = leading.boots.get(at) ?? following.boots.get(at);
-      const files = sim.world.alive ? sim.world.fronts().map(({ path }) => path) : boots;
-      if (files === undefined) return 'old'; // it was never begun
-      const olds = files.filter((file, disk) => file === bases[at]?.[disk]).length;
-      return olds === files.length ? 'old' : olds === 0 ? 'new' : 'mixed';
-    }),
-    named: [leading, following].flatMap(life =>
-      life.journal.sagas().flatMap(({ result }) => {
-        const { leftovers = [] } = (result ?? {}) as { readonly leftovers?: readonly string[] };
-        return leftovers;
-      }),
-    ),
+    sides: sidesOf({ scene, stage, bases, boots: new Map([...leading.boots, ...following.boots]), named }),
+    named,
     open: [leading, following].flatMap(({ journal: own }) =>
       [...own.sagas({ state: 'open' }), ...own.sagas({ state: 'needsRecovery' })].map(({ id }) => id),
     ),
@@ -179,14 +169,17 @@ class Life {
   }
 
   async first(
-    begin: (engine: Process['engine'], requests: ReturnType<Stage['requests']>) => Promise<Group>,
+    begin: (
+      engine: Process['engine'],
+      requests: readonly ReturnType<typeof requestsOf>[number][],
+    ) => Promise<Group>,
   ): Promise<string | null> {
     const process = this.#process(undefined);
     this.#first = process;
-    const all = this.#stage.requests(process.guests);
+    const all = requestsOf(this.#stage, process.guests, this.#scene);
     const requests = this.members.flatMap(at => {
       const request = all[at];
-      return request === undefined ? [] : [{ ...request, id: `g.${at}`, maxBlackoutMs: MAX_BLACKOUT_MS }];
+      return request === undefined ? [] : [{ ...request, id: `g.${at}` }];
     });
     const run = async () => {
       this.group = await begin(process.engine, requests);

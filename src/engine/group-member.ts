@@ -40,13 +40,8 @@ export function memberOf(group: string): Member {
 
 /** Only a copy says how it is to end, or where its disks go; of a request that was not checked either may be missing. */
 function isCopy(request: unknown): boolean {
-  if (typeof request !== 'object' || request === null) return false;
-  if ('finish' in request) return true;
-  return (
-    'disks' in request &&
-    Array.isArray(request.disks) &&
-    request.disks.some(disk => Object(disk).to !== undefined)
-  );
+  const { finish, disks } = Object(request) as { readonly finish?: unknown; readonly disks?: unknown };
+  return finish !== undefined || (Array.isArray(disks) && disks.some(disk => Object(disk).to !== undefined));
 }
 
 function checkClone(unchecked: unknown): CloneRequest {

@@ -41,6 +41,21 @@ export function refuseTwice(members: readonly WithId[]): void {
   }
 }
 
+/** Who takes a snapshot would wait for as long as others copy. */
+export function refuseMixed(requests: readonly GroupRequest[]): void {
+  const isFirst = isClone(requests[0]);
+  const other = requests.findIndex(each => isClone(each) !== isFirst);
+  if (other < 0) return;
+  throw new BlocksagaError(
+    'REQUEST_INVALID',
+    `guest 1 of the group ${isFirst ? 'is cloned' : 'has its snapshot taken'}, and guest ${other + 1} not: a group is one of clones, or one of snapshots`,
+  );
+}
+
+function isClone(request: GroupRequest | undefined): boolean {
+  return request !== undefined && 'finish' in request;
+}
+
 function twice(one: number, other: number, what: string): BlocksagaError {
   return new BlocksagaError(
     'REQUEST_INVALID',

@@ -22,6 +22,7 @@ import {
   type MemberRequest,
   ofMember,
   otherGroup,
+  refuseMixed,
   refuseTwice,
   type WithId,
   withIds,
@@ -221,5 +222,6 @@ function checked(group: string, asked: readonly MemberRequest[]) {
     request: ofMember(at, () => memberOf(group).check(splitGuest(member).request)),
   }));
   refuseTwice(members.map(({ member }) => member));
+  refuseMixed(members.map(({ request }) => request));
   return members;
 }

@@ -4,6 +4,7 @@ import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import type { Group } from '../../src/index.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { Stage, type StagedGuest, VMS } from './group-stage.ts';
+import { rejection } from './lives.ts';
 
 type Asked = readonly (ReturnType<Stage['clones']>[number] & { readonly bandwidth?: number })[];
 
@@ -155,6 +156,42 @@ describe('clones of a group', () => {
     expect(frontsOf(stage)).toEqual(before);
     for (const at of VMS.slice(0, 2).keys())
       for (const file of copiesOf(stage, at)) expect(stage.sims[at]?.world.host.image(file)).toBeUndefined();
+  });
+});
+
+describe('clones of a group are refused, with nothing touched,', () => {
+  const asked = async (guests: readonly StagedGuest[], change: (asked: Asked) => readonly object[]) => {
+    const stage = new Stage(guests);
+    const process = stage.process(undefined);
+    const requests = change(stage.clones(process.guests)) as Asked;
+    const error = await stage.clock.run(rejection(process.engine.group(requests, { id: 'g' })));
+    expect(process.journal.sagas()).toEqual([]);
+    expect(stage.sims.map(({ world }) => world.qemu?.jobs.size)).toEqual(guests.map(() => 0));
+    return error;
+  };
+  const second = (more: object) => (all: Asked) =>
+    all.map((each, at) => (at === 1 ? { ...each, ...more } : each));
+
+  it.each([
+    ['that are to switch', second({ finish: 'pivot' }), 'a copy in a group is a clone'],
+    ['that say nothing of their end', second({ finish: undefined }), 'a copy in a group is a clone'],
+    ['that freeze a guest', second({ quiesce: '/run/b.qga' }), 'no quiesce'],
+    [
+      'beside a snapshot',
+      second({ finish: undefined, disks: [{ disk: 'disk0', overlay: '/b/o.qcow2' }] }),
+      'guest 2 not: a group is one of clones, or one of snapshots',
+    ],
+  ])('%s', async (_, change, why) => {
+    const error = await asked([{}, {}], change);
+    expect(error).toMatchObject({ code: 'REQUEST_INVALID', message: expect.stringContaining(why) });
+  });
+
+  it('of a QEMU that forgets how mirrors ended', async () => {
+    const error = await asked([{}, { profile: '2.12' }], all => all);
+    expect(error).toMatchObject({
+      code: 'CAPABILITY_MISSING',
+      message: expect.stringMatching(/^guest 2.*QEMU 3\.1/),
+    });
   });
 });
 

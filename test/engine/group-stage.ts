@@ -155,10 +155,20 @@ export class Stage {
     return this.#asked(guests, (disk, to) => ({ disk, to })).map(each => ({ ...each, finish }));
   }
 
+  /** Clones of all guests, or snapshots. */
+  asked(guests: ReturnType<Stage['process']>['guests'], isCloned: boolean) {
+    return isCloned ? this.clones(guests) : this.requests(guests);
+  }
+
+  /** The image that a guest's disk gets, as an overlay or as a copy. */
+  newFile(guest: number, disk: number): string {
+    return `/${VMS[guest]}/new${disk}.qcow2`;
+  }
+
   #asked<D>(guests: ReturnType<Stage['process']>['guests'], ofDisk: (disk: string, file: string) => D) {
     return this.sims.map((sim, at) => ({
       ...{ vm: VMS[at] ?? '', qmp: sim.connect, files: sim.files, ...guests[at] },
-      disks: sim.world.fronts().map(({ node }, disk) => ofDisk(node, `/${VMS[at]}/new${disk}.qcow2`)),
+      disks: sim.world.fronts().map(({ node }, disk) => ofDisk(node, this.newFile(at, disk))),
     }));
   }
 }
