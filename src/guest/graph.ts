@@ -24,6 +24,8 @@ export interface Graph {
   showsImage(disk: DiskPlan): boolean;
   /** Whether a third party has put the disk's new image as an overlay on the image that the disk was on. */
   coversSource(disk: DiskPlan): boolean;
+  /** Whether the disk is on its new image, and that does not stand on the image that the disk was on. */
+  isAlone(disk: DiskPlan): boolean;
   /** Whether the new image of a revert is in front, or below a third party's overlays, and on the old one still. */
   isToBeRebased(disk: DiskPlan): boolean;
   /** Whether the disk's new image is below the one in front, as an overlay of a third party leaves it. */
@@ -38,20 +40,22 @@ export async function readGraph(qmp: QmpClient): Promise<Graph> {
   const front = (disk: DiskPlan) => openAs(frontOf(fronts, disk), disk, byName);
   // Where names are cut short, those of two images may be equal.
   const edges = hasCutNames(fronts) ? await readEdges(qmp) : undefined;
+  const coversSource = (disk: DiskPlan) => {
+    const onTop = front(disk);
+    if (onTop !== disk.goal && onTop !== disk.names.filter) return false;
+    const [first, ...below] = chainFiles(fronts, disk).map(plainName);
+    const source = plainName(disk.file);
+    if (onTop === disk.goal) return below.includes(source);
+    // Below the filter, whose own name is made of its options and may be an older one.
+    const [child, ...rest] = below;
+    return first !== undefined && child === plainName(disk.image.file) && rest.includes(source);
+  };
   return {
     front,
     frontName: disk => blockOf(fronts, disk)?.inserted?.['node-name'],
     node: name => byName.get(name),
-    coversSource: disk => {
-      const onTop = front(disk);
-      if (onTop !== disk.goal && onTop !== disk.names.filter) return false;
-      const [first, ...below] = chainFiles(fronts, disk).map(plainName);
-      const source = plainName(disk.file);
-      if (onTop === disk.goal) return below.includes(source);
-      // Below the filter, whose own name is made of its options and may be an older one.
-      const [child, ...rest] = below;
-      return first !== undefined && child === plainName(disk.image.file) && rest.includes(source);
-    },
+    coversSource,
+    isAlone: disk => front(disk) === disk.goal && !coversSource(disk),
     isToBeRebased: disk => isToBeRebased(fronts, disk),
     hasImageBelow: disk => isBelow(fronts, disk, disk.image.file),
     showsImage: disk => {

@@ -5,7 +5,7 @@
  * tells how a job ended (from 3.1 on; before that no drive can be set while its device is there); what the undo of the mirrors has to know is durable with its intent.
  */
 
-import { type Graph, readGraph } from '../../guest/graph.ts';
+import { readGraph } from '../../guest/graph.ts';
 import { movedBefore } from '../../guest/moved-before.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobTable } from '../../qmp/jobs.ts';
@@ -50,15 +50,10 @@ export async function expectCopied(
   const hiding = plan.disks.find(disk => graph.coversSource(disk) && !isEmptyBelow(disk, written));
   if (hiding !== undefined && plan.operation === 'copy') throw hidesWrites(hiding);
   const half = plan.disks.find(
-    disk => isAlone(graph, disk) && !known.includes(disk.index) && !hasPivoted(table, disk),
+    disk => graph.isAlone(disk) && !known.includes(disk.index) && !hasPivoted(table, disk),
   );
   if (half === undefined) return;
   throw movedBefore(half);
-}
-
-/** On the image itself, and not on one that a third party has put on the source. */
-function isAlone(graph: Graph, disk: DiskPlan): boolean {
-  return graph.front(disk) === disk.goal && !graph.coversSource(disk);
 }
 
 function isCopied({ wasReady }: StepContext<SwitchPlan>, table: JobTable, disk: DiskPlan): boolean {

@@ -139,14 +139,10 @@ async function startCommits(
   const commit = isByFile ? commitByFile : commitByNode;
   const replies = await qmp.pipeline(disks.map(disk => commit(plan, disk, graph)));
   if (isByFile && replies.some(({ ok }) => !ok)) await closeSpare(qmp, disks, graph);
-  const alone = disks.find((disk, at) => replies[at]?.ok === false && isAlone(graph, disk));
+  // Open for a snapshot that was not taken: only a third party puts a disk on it.
+  const alone = disks.find((disk, at) => replies[at]?.ok === false && graph.isAlone(disk));
   if (alone !== undefined) throw movedBefore(alone);
   throwFirst(disks, replies);
-}
-
-/** On an overlay that was open for a snapshot which was not taken: only a third party puts a disk on it. */
-function isAlone(graph: Graph, disk: DiskPlan): boolean {
-  return graph.front(disk) === disk.goal && !graph.coversSource(disk);
 }
 
 /**
