@@ -133,6 +133,8 @@ class Bench {
       pausedThroughout: () => true,
       likeness: () => 'alike',
       sawAlike: () => undefined,
+      endsMirrors: () => undefined,
+      takeMirrorsEnd: () => undefined,
       sawReady: () => undefined,
       wasReady: () => true,
       decided: false,

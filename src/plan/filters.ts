@@ -15,8 +15,8 @@ export interface FilterNode {
   /** What a `blockdev-reopen` of it has to restate; left out where that is not known, or its driver cannot be reopened. */
   readonly options?: {
     readonly 'throttle-group': string;
-    readonly cache: { readonly direct: boolean; readonly 'no-flush': boolean };
-    readonly 'detect-zeroes': BlockdevDetectZeroesOptions;
+    readonly cache?: { readonly direct?: boolean; readonly 'no-flush'?: boolean };
+    readonly 'detect-zeroes'?: BlockdevDetectZeroesOptions;
     readonly discard?: 'unmap';
   };
 }

@@ -74,7 +74,7 @@ export interface JobWaitOptions {
 export type EndingVerb = 'pivot' | 'finalize' | 'keepTarget';
 
 /** What came of a verb, and what was seen right behind it: undefined where QEMU did not say. */
-interface ActAndLook {
+export interface ActAndLook {
   readonly replies: readonly Reply[];
   readonly table: JobTable | undefined;
 }

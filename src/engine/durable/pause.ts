@@ -6,6 +6,7 @@ import { wasPausedByUs } from '../../guest/hold-guest.ts';
 import { isLive } from '../../guest/migration.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
+import type { ActAndLook } from '../../qmp/jobs.ts';
 import { retractSettling } from '../../steps/pause/mark-settling.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 import { LEAST_MS } from '../connection/pause-bound.ts';
@@ -28,6 +29,7 @@ export class Pause {
    * more.
    */
   #seen: 'alike' | 'apart' | 'unknown' = 'unknown';
+  #mirrorsEnd: Promise<ActAndLook> | undefined;
   /** The jobs that were seen ready, in this process. */
   readonly #ready = new Set<string>();
   /** The longest time that the guest was paused for a switch, or that a snapshot's transaction took; milliseconds. */
@@ -46,6 +48,15 @@ export class Pause {
     likeness: () => (this.pausedThroughout() ? this.#seen : 'apart'),
     sawAlike: () => {
       if (this.#isOpen) this.#seen = 'alike';
+    },
+    endsMirrors: (asked: Promise<ActAndLook>) => {
+      asked.catch(() => undefined); // for who takes it; a rollback asks QEMU anew
+      this.#mirrorsEnd = asked;
+    },
+    takeMirrorsEnd: () => {
+      const asked = this.#mirrorsEnd;
+      this.#mirrorsEnd = undefined;
+      return asked;
     },
     sawReady: ({ names }: DiskPlan) => void this.#ready.add(names.job),
     wasReady: ({ names }: DiskPlan) => this.#ready.has(names.job),
@@ -100,6 +111,7 @@ export class Pause {
     if (this.#isOpen) this.#measureOnce();
     this.#isOpen = false;
     this.#seen = 'unknown';
+    this.#mirrorsEnd = undefined;
   }
 
   #measureOnce(): void {

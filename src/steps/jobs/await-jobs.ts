@@ -6,7 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
-import type { EndingVerb, JobInfo, Jobs, JobTable } from '../../qmp/jobs.ts';
+import type { ActAndLook, EndingVerb, JobInfo, Jobs, JobTable } from '../../qmp/jobs.ts';
 import { firstError } from '../step/replies.ts';
 import { jobAlive } from './run-jobs.ts';
 
@@ -31,7 +31,18 @@ export async function awaitJobs(
   ahead: readonly Command[] = [],
 ): Promise<JobTable> {
   const ids = disks.map(disk => disk.names.job);
-  const { replies, table } = await jobs.actAndLook(verb, ids, ahead);
+  return awaitActed(jobs, disks, await jobs.actAndLook(verb, ids, ahead), done, deadlineMs);
+}
+
+/** The same for what was asked of them already. */
+export async function awaitActed(
+  jobs: Jobs,
+  disks: readonly DiskPlan[],
+  { replies, table }: ActAndLook,
+  done: (job: JobInfo | undefined) => boolean,
+  deadlineMs: number,
+): Promise<JobTable> {
+  const ids = disks.map(disk => disk.names.job);
   const refused = firstError(disks, replies);
   if (refused !== undefined) {
     // What became of the job says more than that QEMU would not act on it.

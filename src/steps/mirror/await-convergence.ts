@@ -4,12 +4,14 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { bitmapsToCarry } from '../../guest/bitmaps.ts';
+import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import { barrierOf } from '../step/barrier.ts';
-import { type Lag, readLag } from '../step/mirror-lag.ts';
+import { readLag } from '../step/mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { unanswering } from '../step/targets-answer.ts';
 import { awaitDirty, SETTLE_SHARE } from './await-clean.ts';
+import { keepsCopies } from './await-signal.ts';
 import { meetBesideMirrors } from './meet-beside-mirrors.ts';
 import { inspectMirrors } from './mirror-disks.ts';
 
@@ -55,16 +57,20 @@ export const awaitConvergence: Step<SwitchPlan> = {
     for (;;) {
       await awaitAnswers(context, isFrozen ? FROZEN_MS : ANSWER_DEADLINE_MS);
       const askedMs = context.clock.now();
-      const { isOnSources, nodes } = await approach();
+      const { bytes, isOnSources, nodes } = await approach();
       // What was answered longer ago may hang by now.
       const isTrusted =
         context.files?.answers === undefined || context.clock.now() - askedMs <= ANSWER_TRUSTED_MS;
       if (!isTrusted) continue;
-      if (plan.group === undefined) return { isOnSources, ...carried(context, nodes) };
+      const bitmaps = bitmapsToCarry(plan, nodes); // looked at here, so that nothing is asked for them in the pause
+      if (plan.group === undefined) {
+        if (bitmaps.length > 0) return { isOnSources, bitmaps };
+        return { isOnSources, endsAtOnce: bytes <= granulesBytes && mayEndAtOnce(context) };
+      }
       await meetBesideMirrors(context, barrierOf(context).converged());
       // What it was waited for may have taken long.
       const last = await readLag(context, disks);
-      return { isOnSources: last.isOnSources, ...carried(context, last.nodes) };
+      return { isOnSources: last.isOnSources, bitmaps: bitmapsToCarry(plan, last.nodes) };
     }
   },
 };
@@ -80,10 +86,18 @@ function notWhileFrozen(): BlocksagaError {
   );
 }
 
-/** The bitmaps that are to go along: looked at here, so that nothing is asked for them in the pause. */
-function carried({ plan }: StepContext<SwitchPlan>, nodes: Lag['nodes']) {
-  const bitmaps = bitmapsToCarry(plan, nodes);
-  return bitmaps.length === 0 ? {} : { bitmaps };
+/**
+ * Whether the mirrors may be ended in the same write as the `stop`, with no look between: no more is left to copy than what a guest that
+ * writes always leaves, and what the pause begins with can be taken back with the guest running.
+ */
+function mayEndAtOnce(context: StepContext<SwitchPlan>): boolean {
+  const { plan, outcomes } = context;
+  return (
+    plan.strategy === 'reopen' &&
+    plan.disks.every(hasFilter) &&
+    !keepsCopies(plan, outcomes) &&
+    context.speed() === 0
+  );
 }
 
 /** Waits until the storage behind each target answers a flush in so little time that it fits into the pause. */

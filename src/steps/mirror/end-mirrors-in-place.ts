@@ -6,6 +6,7 @@ import { expectSources, readGraph } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { JobTable } from '../../qmp/jobs.ts';
 import {
+  awaitActed,
   awaitJobs,
   hasConcludedWell,
   isConcluded,
@@ -73,8 +74,12 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   const deadlineMs = plan.maxBlackoutMs * SETTLE_SHARE;
   const known = nothingSentYet ? undefined : await jobs.list(idsOf(todo));
   const following = todo.filter(disk => !ENDING.has(known?.get(disk.names.job)?.status ?? 'ready'));
+  const asked = context.takeMirrorsEnd();
   let table: JobTable = new Map();
-  if (following.length > 0) {
+  if (asked !== undefined) {
+    // Where the connection was lost meanwhile this throws, and the next attempt probes.
+    table = await awaitActed(jobs, todo, await asked, isPendingOrConcluded, deadlineMs);
+  } else if (following.length > 0) {
     await awaitClean(context, following);
     const beside = [carryBitmaps(context)];
     const mark = settlingMark(context);
@@ -87,6 +92,7 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
   const ended = todo.filter(disk => !pending.includes(disk));
   expectEndedWell(ended, table);
+  if (asked !== undefined) context.sawAlike();
   if (pending.length === 0) return;
   expectEndedWell(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
 }

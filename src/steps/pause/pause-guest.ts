@@ -23,13 +23,17 @@ import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { Plan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
 import type { JobInfo } from '../../qmp/jobs.ts';
+import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { resumedByThirdParty } from '../step/expect-paused.ts';
 import { FRONT_LOOK, isClean } from '../step/mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { markOf } from './mark-qemu.ts';
+import { retractSettling, settlingMark } from './mark-settling.ts';
 import { expectNotTaken, meetInFront, type PausedWithGroup, takeWithStop } from './pause-with-group.ts';
+
+const BLOCKS = { execute: 'query-block' } as const;
 
 /** What `pauseGuest` came to, with whether every mirror was ready, with nothing left to copy, right behind `stop`. */
 type PausedForSwitch = Paused & { readonly clean: boolean };
@@ -68,6 +72,9 @@ export const pauseGuest: Step = {
       if (marks.length > 0) await qmp.pipeline(marks);
       return { ...readPause(observed), clean: false };
     }
+    if (nothingSentYet && endsAtOnce(outcomes.get('awaitConvergence') ?? null)) {
+      return { ...(await stopAndEndMirrors(context, marks)), clean: false };
+    }
     // The mirrors are looked at in the same write: with nothing left to copy the switch can follow at once. Behind the `stop` only
     // what has to be seen there: a mirror that was ready in front of it is so still for as long as its bitmap is there.
     const [jobs, blocks] = frontsTell(outcomes.get('awaitConvergence') ?? null) ? FRONT_LOOK : [];
@@ -97,8 +104,12 @@ export const pauseGuest: Step = {
   },
 
   async undo(context, outcome) {
-    const { qmp, clock, plan, observed, failure } = context;
+    const { qmp, clock, plan, observed, outcomes, failure } = context;
     const paused = readPause(outcome ?? observed);
+    // Where the mirrors were ended with the pause, and that was not undone: no step was begun that would take its mark away.
+    const isMarkLeft =
+      endsAtOnce(outcomes.get('awaitConvergence') ?? null) && !outcomes.has('undo.endMirrorsInPlace');
+    if (isMarkLeft) await retractSettling({ qmp, plan });
     // While its group is waited for nothing has been sent that pauses it: who has paused it since is another one.
     const isUnpaused = isUnsent(context) || failure?.code === 'GROUP';
     if (paused.byUs && !isUnpaused) await resumeVcpus({ qmp, clock }, paused);
@@ -212,10 +223,34 @@ async function expectStopped(qmp: QmpClient): Promise<void> {
   );
 }
 
+/**
+ * The mirrors are ended in the same write: a soft cancel lets each copy the little that is left, and `endMirrorsInPlace` judges how they
+ * have ended. This goes on when QEMU has stopped the guest, and does not wait for them.
+ */
+async function stopAndEndMirrors(context: StepContext, marks: readonly Command[]): Promise<Paused> {
+  const { qmp, jobs, plan } = context;
+  const holding = holdGuest(qmp, [], { ahead: [...marks, BLOCKS] });
+  const ids = plan.disks.map(disk => disk.names.job);
+  context.endsMirrors(jobs.actAndLook('keepTarget', ids, settlingMark(context)));
+  const { paused, migrating, ahead } = await holding;
+  context.heldAgain(paused);
+  if (migrating !== undefined) throw migrating;
+  const inFront = ahead[marks.length] as Reply<readonly BlockInfo[]> | undefined;
+  if (inFront?.ok) expectPluggedIn(inFront.value, plan.disks);
+  return paused;
+}
+
 /** What `awaitConvergence` came to: whether the front nodes say how far the mirrors are behind. */
 function frontsTell(record: Json): boolean {
   return (
     typeof record === 'object' && record !== null && 'isOnSources' in record && record.isOnSources === true
+  );
+}
+
+/** What it came to as well: whether the mirrors may be ended with the `stop`. */
+function endsAtOnce(record: Json): boolean {
+  return (
+    typeof record === 'object' && record !== null && 'endsAtOnce' in record && record.endsAtOnce === true
   );
 }
 

@@ -12,7 +12,7 @@ import type { DiskPlan, Plan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { GuestAgent } from '../../qmp/guest-agent.ts';
-import type { Jobs } from '../../qmp/jobs.ts';
+import type { ActAndLook, Jobs } from '../../qmp/jobs.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { Barrier } from './barrier.ts';
 import type { Quota } from './quota.ts';
@@ -162,6 +162,10 @@ export interface StepContext<P extends Plan = Plan> {
   likeness(): 'alike' | 'apart' | 'unknown';
   /** Every mirror was seen ready, with nothing left to copy, and the guest paused. */
   sawAlike(): void;
+  /** For the step that begins the pause: what ends the mirrors has gone out in the same write, and `asked` is what will come of it. */
+  endsMirrors(asked: Promise<ActAndLook>): void;
+  /** What was sent so, once; undefined where nothing was, or an earlier process has sent it. */
+  takeMirrorsEnd(): Promise<ActAndLook> | undefined;
   /** A disk's mirror was seen ready: its other side holds all that was there when it was begun. */
   sawReady(disk: DiskPlan): void;
   /** Whether this process has seen that. */

@@ -32,6 +32,7 @@ export function addFilter(plan: SwitchPlan, disk: DiskPlan): Command<'blockdev-a
       driver: 'throttle',
       'node-name': disk.names.filter,
       ...(ownFilter(disk)?.options ?? { 'throttle-group': groupName(plan.token) }),
+      discard: 'unmap', // a reopen leaves that as it is
       file: disk.node,
     },
   };
