@@ -483,6 +483,22 @@ const DEFECTS_OF_STAGES: typeof DEFECTS = [
     laws: ['nothing lost', 'all or none'],
   },
   {
+    what: 'a mark of mirrors that ended with the pause which is never taken away, where their end is not waited for any more',
+    scenarios: () =>
+      Array.from({ length: 60 }, (_, at) => ({
+        ...PLAIN['a copy that reopens filters'],
+        signals: [{ signal: 'abort' as const, atMs: 3.5 + at / 60 }],
+      })),
+    spoil: () =>
+      spoil('pauseGuest', sound => ({
+        undo: async (context: StepContext, outcome: Json | undefined) => {
+          const outcomes = new Map([...context.outcomes].filter(([name]) => name !== 'awaitConvergence'));
+          if ('undo' in sound) await sound.undo({ ...context, outcomes }, outcome);
+        },
+      })),
+    laws: ['nothing left'],
+  },
+  {
     what: 'a chain that is opened for mirrors and never closed',
     scenarios: () => {
       const refusal = { kind: 'refuse', nth: 1, from: 'attachChains' } as const;

@@ -214,7 +214,7 @@ describeOnQemu('a switch that fails', () => {
     const request = { ...on.snapshotAll(missing), ...on.tapped, without: ['transaction'] };
     const result = await (await on.engine.snapshot(request)).result;
     expect(result.outcome, explain(result)).toBe('needsRecovery');
-    // The overlay stands on its image, so that nobody has moved the disk: the refusal is told in QEMU's words.
+    // The overlay stands on its image, so that no third party has moved the disk: the refusal is told in QEMU's words.
     expect(result.error?.message).toMatch(/undo takeSnapshotsOneByOne failed: QEMU refused block-commit: /);
     expect(await switched(on)).toEqual([true, true, false]);
     expect((await on.look()).status).toBe('running');

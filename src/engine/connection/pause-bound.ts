@@ -25,6 +25,8 @@ export class PauseBound {
   #sinceMs: number | undefined;
   /** Whether the guest ran when it was last looked at. */
   #ran = true;
+  /** Whether a `stop` is on its way: what goes out behind it is in the pause that this begins. */
+  #isStopping = false;
 
   constructor(clock: Clock, maxBlackoutMs: number) {
     this.#clock = clock;
@@ -51,7 +53,10 @@ export class PauseBound {
   sending(commands: readonly Pick<Command, 'execute'>[]): ((replies: readonly Reply[]) => void) | undefined {
     if (!commands.some(({ execute }) => TELLS_OF_GUEST.has(execute))) return undefined;
     const sentMs = this.#clock.now();
+    const stops = commands.some(({ execute }) => execute === 'stop');
+    if (stops) this.#isStopping = true;
     return replies => {
+      if (stops) this.#isStopping = false;
       for (const [at, { execute }] of commands.entries()) {
         const reply = replies[at];
         if (reply !== undefined) this.#heardOne(execute, reply, sentMs);
@@ -64,7 +69,7 @@ export class PauseBound {
    * half of what is left of it, so that the other half is there for what follows from the answer.
    */
   sounding(commands: readonly Pick<Command, 'execute'>[], options: CallOptions | undefined): CallOptions {
-    const begins = commands.some(({ execute }) => execute === 'stop');
+    const begins = this.#isStopping || commands.some(({ execute }) => execute === 'stop');
     const leftMs = this.leftMs ?? (begins ? this.#permittedMs : undefined);
     const soundAfterMs = leftMs === undefined ? SOUNDING_MS : Math.max(SOUNDING_LEAST_MS, leftMs / 2);
     return { ...options, soundAfterMs };

@@ -6,6 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import { bitmapsToCarry } from '../../guest/bitmaps.ts';
 import { hasFilter } from '../../plan/filters.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
+import { hasOwnChain } from '../prepare/stand-on-chains.ts';
 import { barrierOf } from '../step/barrier.ts';
 import { readLag } from '../step/mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
@@ -94,7 +95,7 @@ function mayEndAtOnce(context: StepContext<SwitchPlan>): boolean {
   const { plan, outcomes } = context;
   return (
     plan.strategy === 'reopen' &&
-    plan.disks.every(hasFilter) &&
+    plan.disks.every(disk => hasFilter(disk) && !hasOwnChain(disk)) && // a chain is attached first
     !keepsCopies(plan, outcomes) &&
     context.speed() === 0
   );

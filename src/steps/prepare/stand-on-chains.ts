@@ -85,7 +85,7 @@ export const attachChains: Step<CopyPlan> = {
 };
 
 /** Whether the target's backing images are ones that QEMU does not have open for the disk. */
-function hasOwnChain({ image }: DiskPlan): boolean {
+export function hasOwnChain({ image }: DiskPlan): boolean {
   return image.backing !== null && image.backing.node === null;
 }
 
