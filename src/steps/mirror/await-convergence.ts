@@ -20,6 +20,8 @@ import { inspectMirrors } from './mirror-disks.ts';
 const BYTES_PER_MS = 16 * 1024;
 /** QEMU's granularity where none is asked for, and the largest that it takes of itself (`bdrv_get_default_bitmap_granularity`). */
 const GRANULE_BYTES = 64 * 1024;
+/** More than a guest writes between that look and the `stop`; where the pause has no time for it, mirrors must be kept that it made dirty. */
+const BURST_BYTES = 4 * 1024 * 1024;
 const APPROACH_DEADLINE_MS = 60 * 60_000;
 const APPROACH_POLL_MS = 100;
 const REST_POLL_MS = 1_000;
@@ -48,7 +50,8 @@ export const awaitConvergence: Step<SwitchPlan> = {
     const granuleBytes = plan.operation === 'copy' ? plan.mirror.granularity : null;
     // One granule of each disk is dirty whenever the guest writes there at all: less cannot be waited for.
     const granulesBytes = disks.length * (granuleBytes ?? GRANULE_BYTES);
-    const limitBytes = Math.max(granulesBytes, maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS);
+    const settlingBytes = maxBlackoutMs * SETTLE_SHARE * BYTES_PER_MS;
+    const limitBytes = Math.max(granulesBytes, settlingBytes);
     const approach = () =>
       awaitDirty(
         ...([context, disks, limitBytes] as const),
@@ -66,7 +69,8 @@ export const awaitConvergence: Step<SwitchPlan> = {
       const bitmaps = bitmapsToCarry(plan, nodes); // looked at here, so that nothing is asked for them in the pause
       if (plan.group === undefined) {
         if (bitmaps.length > 0) return { isOnSources, bitmaps };
-        return { isOnSources, endsAtOnce: bytes <= granulesBytes && mayEndAtOnce(context) };
+        const isLittle = bytes <= granulesBytes && BURST_BYTES <= settlingBytes;
+        return { isOnSources, endsAtOnce: isLittle && mayEndAtOnce(context) };
       }
       await meetBesideMirrors(context, barrierOf(context).converged());
       // What it was waited for may have taken long.
