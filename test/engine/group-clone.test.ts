@@ -178,7 +178,10 @@ describe('clones of a group are refused, with nothing touched,', () => {
     ['that freeze a guest', second({ quiesce: '/run/b.qga' }), 'no quiesce'],
     [
       'beside a snapshot',
-      second({ finish: undefined, disks: [{ disk: 'disk0', overlay: '/b/o.qcow2' }] }),
+      ([a, b]: Asked) => [
+        { ...a },
+        { vm: 'b', qmp: b?.qmp, files: b?.files, disks: [{ disk: 'disk0', overlay: '/b/o.qcow2' }] },
+      ],
       'guest 2 not: a group is one of clones, or one of snapshots',
     ],
   ])('%s', async (_, change, why) => {
