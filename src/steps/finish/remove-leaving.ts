@@ -39,15 +39,14 @@ export const removeLeaving: Step = {
     const found: Leaving[] = [];
     for (const { file, identity, why } of leavingIn(plan)) {
       const stays = (reason: string) => found.push({ file, identity: null, why: reason });
+      const stands = (await files?.stat(file))?.identity;
       if (files === null || identity === null) stays((await isGone(files, file)) ? GONE : (why ?? UNSEEN));
+      else if (stands === undefined) stays(GONE);
       else if (left.has(file)) stays('a disk on it has left the guest: look at that first');
       else if (open.has(file)) stays('QEMU has it open for another user');
       else {
-        const stands = (await files.stat(file))?.identity;
         const above = unfound.get(file);
-        if (stands === undefined) stays(GONE);
-        else if (above !== undefined)
-          stays(`${above}, which its disk is on now, is not found under its name`);
+        if (above !== undefined) stays(`${above}, which its disk is on now, is not found under its name`);
         else if (stands !== identity) stays('it is not the file any more that QEMU had open');
         else {
           const [overlay] = await overlaysOn(files, file, known);
