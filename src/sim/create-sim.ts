@@ -16,7 +16,7 @@ import { virtualFiles } from './host/virtual-files.ts';
 import { cancelAllJobs } from './jobs/job-verbs.ts';
 import { type Departed, departedSince } from './machine/departed.ts';
 import { createGuest, type Guest } from './machine/guest.ts';
-import { stopGuest, suspendGuest } from './machine/run-state.ts';
+import { shutDownGuest, stopGuest, suspendGuest } from './machine/run-state.ts';
 import { createEventLine } from './monitor/event-line.ts';
 import { createFaults, type PlacedFault } from './monitor/faults.ts';
 import { createAgent } from './monitor/guest-agent.ts';
@@ -214,7 +214,7 @@ export function createSim(options: SimOptions = {}): Sim {
     } else if (fault.kind === 'guestShutdown') {
       act(process, () => {
         outbox.push({ event: 'SHUTDOWN', data: { guest: true, reason: 'guest-shutdown' } });
-        process.change(ctx => stopGuest(ctx, 'shutdown'));
+        process.change(shutDownGuest);
       });
     } else if (fault.kind === 'guestSuspend') {
       act(process, () => process.change(suspendGuest));

@@ -168,4 +168,14 @@ describe('a fault strikes once, where it says', () => {
       return: { status: 'shutdown', running: false },
     });
   });
+
+  test('a guest that is stopped when it shuts down stays as it is, and runs when it is resumed', async () => {
+    const { sim, to } = await faulted({ kind: 'guestShutdown', at: { when: 'at', ms: 10 } });
+    await to.execute('stop');
+    await sim.advance(20);
+    expect(to.events().map(event => event['event'])).toEqual(['STOP', 'SHUTDOWN']);
+    expect(await to.execute('query-status')).toMatchObject({ return: { status: 'paused' } });
+    expect(await to.execute('cont')).toHaveProperty('return');
+    expect(sim.world.running).toBe(true);
+  });
 });

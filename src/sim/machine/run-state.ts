@@ -69,6 +69,11 @@ export function systemWakeup(ctx: Context): Json {
   return {};
 }
 
+/** The guest's own doing: it shuts down. What it had asked for when it was stopped is told, and stops nothing any more. */
+export function shutDownGuest(ctx: Context): void {
+  if (ctx.q.runState === 'running') stopGuest(ctx, 'shutdown');
+}
+
 /** The guest's own doing: it goes into S3. */
 export function suspendGuest(ctx: Context): void {
   if (ctx.q.runState !== 'running') return;
