@@ -78,6 +78,18 @@ test('where each file is by now is known also behind a directory that was put ba
   expect([ofTheirs, ofOther]).toEqual([theirs, other]);
 });
 
+test('a file that was made in a replaced directory and renamed there comes along, and gets its name back when that is asked for', () => {
+  const { host, foreign, birthOf } = scene();
+  foreign.act({ path: '/images/a', how: 'replaceDirectory' });
+  host.write('/images/c', IMAGE);
+  const made = birthOf('/images/c');
+  foreign.act({ path: '/images/c', how: 'rename' });
+  expect(foreign.putBack('/images/b')).toBe(true);
+  expect(birthOf('/images/c')).toBe(undefined);
+  expect(foreign.putBack('/images/c')).toBe(true);
+  expect(birthOf('/images/c')).toBe(made);
+});
+
 test('a file that was removed from a replaced directory is not back with the first one', () => {
   const { host, foreign } = scene();
   foreign.act({ path: '/images/a', how: 'replaceDirectory' });

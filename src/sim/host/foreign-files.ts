@@ -106,8 +106,12 @@ export function createForeignFiles(host: Host, epochMs: () => number): ForeignFi
     const backMs = epochMs();
     const theirs = birthsOfTheirs();
     const isGone = ({ to, birth }: MovedFile) => to === undefined && !theirs.has(birth);
+    // One that was made in the other directory has come along under the name that it has there.
+    const isElsewhere = ({ to = '' }: MovedFile) => carried.has(`${own}${to.slice(directory.length)}`);
     moved = moved.map((each, at) => ({
-      ...(at < since || isGone(each) ? {} : { back: `${own}${each.path.slice(directory.length)}`, backMs }),
+      ...(at < since || isGone(each) || isElsewhere(each)
+        ? {}
+        : { back: `${own}${each.path.slice(directory.length)}`, backMs }),
       ...placeOf(each),
     }));
   }
