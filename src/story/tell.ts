@@ -6,7 +6,7 @@ import type { AnyStateNode } from 'xstate';
 import { GROUP, membersIn } from '../engine/durable/group-register.ts';
 import { RESCUE, SET_SPEED } from '../engine/durable/history.ts';
 import { SIGNALS } from '../engine/durable/signals.ts';
-import { offlineProgress } from '../engine/recovery/decide-offline.ts';
+import { offlineProgress } from '../engine/recovery/offline-progress.ts';
 import type { SagaResult } from '../engine/running/result.ts';
 import { isWaiting } from '../engine/running/waiting.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';

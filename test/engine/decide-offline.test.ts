@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { decision, failedOutcome, intent, outcome } from '../../src/engine/durable/history.ts';
-import { decideOffline, OFFLINE, offlineProgress } from '../../src/engine/recovery/decide-offline.ts';
+import { decideOffline } from '../../src/engine/recovery/decide-offline.ts';
+import { OFFLINE, offlineProgress } from '../../src/engine/recovery/offline-progress.ts';
 import { BlocksagaError } from '../../src/errors.ts';
 import type { JournalRecord, NewRecord } from '../../src/journal/journal.ts';
 import type { CopyRequest } from '../../src/operations/requests.ts';

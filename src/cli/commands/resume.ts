@@ -5,7 +5,7 @@ import { GROUP, groupIn, hasCommitted, membersIn } from '../../engine/durable/gr
 import { decideWithoutLeader, LEADER_LOST_WORDS, type LeaderLost } from '../../engine/durable/leader-lost.ts';
 import { expectNewestOrAccept } from '../../engine/durable/newest-journal.ts';
 import { resumeOfflineCommit } from '../../engine/offline-commit/commit-offline.ts';
-import type { Fronts } from '../../engine/recovery/decide-offline.ts';
+import type { Fronts } from '../../engine/recovery/offline-choices.ts';
 import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
 import type { ResumeOptions } from '../../engine/resume.ts';
 import { endedSaga } from '../../engine/running/ended-saga.ts';

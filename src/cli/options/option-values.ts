@@ -1,7 +1,7 @@
 /** Reads the values of options: sizes, counts, lists, choices, places. Throws REQUEST_INVALID naming the option. */
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import { FRONTS, type Front, type Fronts } from '../../engine/recovery/decide-offline.ts';
+import { FRONTS, type Front, type Fronts } from '../../engine/recovery/offline-choices.ts';
 import { BlocksagaError } from '../../errors.ts';
 import type { CliContext } from '../print/context.ts';
 

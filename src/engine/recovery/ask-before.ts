@@ -9,11 +9,12 @@ import type { JournalRecord, SagaRow } from '../../journal/journal.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { askAndChoose } from './choose-front.ts';
 import { decideAbove } from './decide-above.ts';
-import type { Choice, Fronts, OfflineProgress } from './decide-offline.ts';
 import { expectBothSides } from './expect-both-sides.ts';
 import { expectRightFiles, isReplaced, type Rightful } from './expect-right-files.ts';
 import { findAbove, type SaidAbove } from './find-above.ts';
+import type { Choice, Fronts } from './offline-choices.ts';
 import type { OfflineEnd } from './offline-parts.ts';
+import type { OfflineProgress } from './offline-progress.ts';
 
 /** What was found, and said, of where the guest ran last. */
 export type Found = Pick<OfflineProgress, 'choices' | 'kept' | 'above'>;

@@ -14,7 +14,8 @@ import { type DiskPlan, hasMirrors, type StagePlan } from '../../plan/plan.ts';
 import { WATCH_MS } from '../durable/watch.ts';
 import { watchedUntil } from '../durable/watched.ts';
 import { askSeen, type Evidence, wereReady } from './ask-seen.ts';
-import type { KeptImage, OfflineVerdict } from './decide-offline.ts';
+import type { OfflineVerdict } from './decide-offline.ts';
+import type { KeptImage } from './offline-progress.ts';
 
 /** What the images say about one disk against the verdict; the images of a disk that agree are not named. */
 interface Doubt {

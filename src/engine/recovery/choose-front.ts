@@ -7,10 +7,12 @@ import type { Images } from '../../images/images.ts';
 import type { SagaRow } from '../../journal/journal.ts';
 import { askImages, journalIsBehind, keptInDoubt } from './ask-images.ts';
 import { bootedIn } from './decide-above.ts';
-import type { Choice, Front, Fronts, KeptImage, OfflineDisk } from './decide-offline.ts';
+import type { OfflineDisk } from './decide-offline.ts';
 import { hasSides } from './expect-both-sides.ts';
 import type { OverlayAbove } from './find-above.ts';
+import type { Choice, Front, Fronts } from './offline-choices.ts';
 import type { OfflineEnd } from './offline-parts.ts';
+import type { KeptImage } from './offline-progress.ts';
 
 type Side = Choice['front'];
 

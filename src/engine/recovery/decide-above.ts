@@ -5,9 +5,9 @@
 import { BlocksagaError } from '../../errors.ts';
 import type { Images } from '../../images/images.ts';
 import type { DefinedDisk } from '../../plan/definition.ts';
-import type { KeptImage } from './decide-offline.ts';
 import type { OverlayAbove, SaidAbove, SettledAbove } from './find-above.ts';
 import type { OfflineEnd } from './offline-parts.ts';
+import type { KeptImage } from './offline-progress.ts';
 
 type Part = OfflineEnd['parts'][0];
 

@@ -6,14 +6,10 @@
  * durable. So the last word in the journal is true of what was written, unless the journal is an older copy, or a third
  * party has switched a disk: what the images say against it is asked by `ask-images.ts`.
  */
-import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
-import type { Plan, StagePlan } from '../../plan/plan.ts';
-import { RESCUE } from '../durable/history.ts';
-import type { SettledAbove } from './find-above.ts';
-
-/** The step under which an offline recovery keeps its own records. */
-export const OFFLINE = 'recoverOffline';
+import type { Plan } from '../../plan/plan.ts';
+import type { Choice, Side } from './offline-choices.ts';
+import { areNeverTaken, readSides, wasOnImages } from './recorded-sides.ts';
 
 /** What is to be done about one disk's new image. */
 export type OfflineAction =
@@ -55,45 +51,6 @@ export interface OfflineVerdict {
   readonly wasNeverOnImages: boolean;
 }
 
-/** What an earlier offline recovery of the same saga has written. */
-export interface OfflineProgress {
-  readonly begun: boolean;
-  /** Whether all roll back though they could roll forward, as was asked. */
-  readonly back: boolean;
-  /** Whether the first chain was found shortened. */
-  readonly begunToShorten: boolean;
-  /** The sides that were chosen where journal and images told different stories. */
-  readonly choices: readonly Choice[];
-  /** Images that stay, whatever becomes of the disks. */
-  readonly kept: readonly KeptImage[];
-  readonly above: SettledAbove;
-  /** Files that were said to be the right ones. */
-  readonly accepted: readonly string[];
-  /** Whether the images are as they should be, so that only removing is left. */
-  readonly settled: boolean;
-}
-
-type Side = 'old' | 'new';
-
-export const FRONTS = ['old', 'snapshot', 'new'] as const satisfies readonly (Side | 'snapshot')[];
-
-/** On which images a guest ran last: those from before the saga, its own, or the overlays of a snapshot with mirrors. */
-export type Front = (typeof FRONTS)[number];
-
-/** The same of all disks, or of each by its name. */
-export type Fronts = Front | Readonly<Record<string, Front>>;
-
-/** What an administrator has said of the disks whose images contradict the journal: on which ones the guest ran last. */
-export interface Choice {
-  readonly front: Side;
-  /** Indices of the disks that were in doubt; all others are as the journal says. */
-  readonly disks: readonly number[];
-  /** The stage whose images they are. */
-  readonly operation: StagePlan['operation'];
-  /** Where it was said of each disk: all others were on their old images, as if the journal had recorded that. */
-  readonly others?: 'old';
-}
-
 /** What counts besides the records. */
 export interface OfflineFacts {
   /** A snapshot whose overlays hold the newest data is to be rolled back. */
@@ -118,11 +75,8 @@ export function decideOffline(
   const sides = isOfEach
     ? plan.disks.map(({ index }) => (choice.disks.includes(index) ? ('new' as const) : ('old' as const)))
     : recorded.sides;
-  const wasOnImages = records.some(
-    ({ kind, step, body }) => kind === 'outcome' && TAKES.has(step) && member(body, 'error') === null,
-  );
   const wasNeverOnImages = areNeverTaken(records) && recorded.seen.every(side => side === 'old');
-  const was = { wasOnImages, wasNeverOnImages };
+  const was = { wasOnImages: wasOnImages(records), wasNeverOnImages };
   const all = (outcome: OfflineVerdict['outcome'], front: Side, action: OfflineAction, why: string) => ({
     outcome,
     why,
@@ -215,88 +169,4 @@ function chosen(
     why: `journal and images told different stories, and it was said that the guest ran last on the ${front === 'new' ? 'new' : 'old'} images`,
     disks: plan.disks.map(({ index }) => ({ index, front, action: actionOf(index) })),
   };
-}
-
-/** What an earlier run of the recovery has come to. */
-export function offlineProgress(records: readonly JournalRecord[]): OfflineProgress {
-  const own = records.filter(record => record.step === OFFLINE);
-  const begun = own.find(record => record.kind === 'intent');
-  const above = member(member(begun?.body ?? null, 'observed'), 'above') as object | null;
-  return {
-    // An older program has not looked for any.
-    above: (above ?? { ranOn: [], told: [], unseen: [] }) as OfflineProgress['above'],
-    choices: (member(member(begun?.body ?? null, 'observed'), 'choices') ?? []) as object as Choice[],
-    kept: (member(member(begun?.body ?? null, 'observed'), 'kept') ?? []) as object as KeptImage[],
-    accepted: (member(member(begun?.body ?? null, 'observed'), 'accepted') ?? []) as object as string[],
-    begun: begun !== undefined,
-    back: member(member(begun?.body ?? null, 'observed'), 'back') === true,
-    begunToShorten: member(member(begun?.body ?? null, 'observed'), 'begunToShorten') === true,
-    settled: own.some(record => record.kind === 'outcome'),
-  };
-}
-
-/** Steps after which the guest is known to be on the new images. */
-const TAKES: ReadonlySet<string> = new Set([
-  'takeSnapshot',
-  'takeSnapshotSync',
-  'takeSnapshotsOneByOne',
-  'takeSnapshotInPause',
-  'reopenFilters',
-  'rebaseOverlays',
-  'finalizeMirrors',
-  'completeMirrors',
-]);
-
-/** By its last outcome the step that puts the overlays on all disks at once has done nothing, and none has begun it again. */
-function areNeverTaken(records: readonly JournalRecord[]): boolean {
-  let begun = '';
-  let isNever = false;
-  for (const { kind, step, body } of records) {
-    // A saga that is stranded in a step tries it again without another intent.
-    if (kind === 'intent' && step === RESCUE) isNever &&= !AT_ONCE.has(begun);
-    else if (kind === 'intent') begun = step;
-    if (AT_ONCE.has(step) && (kind === 'intent' || kind === 'outcome'))
-      isNever = kind === 'outcome' && member(member(body, 'error'), 'effect') === 'notApplied';
-  }
-  return isNever;
-}
-
-const AT_ONCE: ReadonlySet<string> = new Set(['takeSnapshot', 'takeSnapshotSync']);
-
-/** What the last decision says. */
-interface Decided {
-  /** By disk, the side that the guest may have written to last: the decision's, or as it was seen after it. */
-  readonly sides: readonly Side[];
-  /** The same as a look has told it last; old where none has. */
-  readonly seen: readonly Side[];
-  readonly decided: boolean;
-  /** It is about copies that were to be kept without a switch, and was taken with their cut. */
-  readonly keepsCopies: boolean;
-}
-
-function readSides(plan: Plan, records: readonly JournalRecord[]): Decided {
-  let sides: Side[] = plan.disks.map(() => 'old');
-  let seen = sides;
-  let decided = false;
-  let keepsCopies = false;
-  for (const { kind, step, body } of records) {
-    if (kind !== 'decision') continue;
-    const verdict = member(body, 'verdict');
-    const onImage = member(body, 'onImage');
-    if (verdict === 'asIs' && Array.isArray(onImage)) {
-      sides = plan.disks.map(disk => (onImage.includes(disk.index) ? 'new' : 'old'));
-      seen = sides;
-    } else {
-      decided = verdict === 'forward';
-      keepsCopies = decided && step === 'endMirrorsInPlace';
-      sides = plan.disks.map(() => (decided ? 'new' : 'old'));
-    }
-  }
-  return { sides, seen, decided, keepsCopies };
-}
-
-/** An image that stays whatever the verdict says of it, and why. */
-export interface KeptImage {
-  readonly file: string;
-  readonly why: string;
 }

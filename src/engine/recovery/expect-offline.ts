@@ -1,7 +1,7 @@
 /** What may be said of an offline recovery, looked at before anything else is: half of it are promises. It knows no saga. */
 import { invalidIn } from '../../errors.ts';
 import { expectSwitches, expectWord } from '../connection/option-words.ts';
-import { FRONTS, type Fronts } from './decide-offline.ts';
+import { FRONTS, type Fronts } from './offline-choices.ts';
 
 interface Said {
   readonly qemu?: string;

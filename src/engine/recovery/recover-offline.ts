@@ -30,14 +30,16 @@ import {
 import { resumeOfflineCommit } from '../offline-commit/commit-offline.ts';
 import type { SagaResult } from '../running/result.ts';
 import { askBefore } from './ask-before.ts';
-import { type Choice, type Fronts, type OfflineFacts, offlineProgress } from './decide-offline.ts';
+import type { OfflineFacts } from './decide-offline.ts';
 import { expectOffline } from './expect-offline.ts';
 import { asBooted, expectRightFiles, rightfulFiles, type SaidRight } from './expect-right-files.ts';
 import type { SaidAbove } from './find-above.ts';
 import { ofThoseLeft, withoutLeft } from './left-before.ts';
 import { refuseLivingQemu } from './living-qemu.ts';
+import type { Choice, Fronts } from './offline-choices.ts';
 import { lookAtImages } from './offline-images.ts';
 import { lastOf, type OfflineEnd, offlineEnd } from './offline-parts.ts';
+import { offlineProgress } from './offline-progress.ts';
 import { planToResume } from './plan-to-resume.ts';
 import { settleOffline } from './settle-offline.ts';
 import { hasBegunToShorten } from './shorten-offline.ts';

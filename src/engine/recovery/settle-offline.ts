@@ -25,12 +25,13 @@ import { fileIn } from '../running/leftovers.ts';
 import { resultAsJson, type SagaResult } from '../running/result.ts';
 import type { Found } from './ask-before.ts';
 import { notSeen, toMove, withAbove } from './decide-above.ts';
-import { OFFLINE, type OfflineVerdict } from './decide-offline.ts';
+import type { OfflineVerdict } from './decide-offline.ts';
 import { unprovedInWords } from './expect-headers.ts';
 import { asBooted, expectRightFiles, type Rightful } from './expect-right-files.ts';
 import { imagesOfLeft, madeForLeft } from './left-before.ts';
 import { bootImages, settleImages } from './offline-images.ts';
 import { lastOf, type OfflineEnd, type OfflinePart } from './offline-parts.ts';
+import { OFFLINE } from './offline-progress.ts';
 import { offlineResult } from './offline-result.ts';
 
 /** What becomes of a dead saga's images, and on what that rests. */

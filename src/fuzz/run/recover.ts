@@ -4,9 +4,9 @@
  */
 
 import type { Publisher } from '../../engine/connection/publish.ts';
-import type { Front, Fronts } from '../../engine/recovery/decide-offline.ts';
 import type { SaidRight } from '../../engine/recovery/expect-right-files.ts';
 import type { SaidAbove } from '../../engine/recovery/find-above.ts';
+import type { Front, Fronts } from '../../engine/recovery/offline-choices.ts';
 import { recoverOffline } from '../../engine/recovery/recover-offline.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { BlocksagaError } from '../../errors.ts';
