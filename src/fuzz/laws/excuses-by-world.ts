@@ -25,6 +25,12 @@ export const BY_WORLD: readonly ByWorld[] = [
     reason: 'until another process resumes the saga there is none that could send cont',
     only: ({ deaths }) => deaths > 0,
   },
+  {
+    ...{ law: 'the pause is bounded', world: 'a live migration was under way when it ended' },
+    reason:
+      'a guest that is being migrated is resumed by no saga, and until another process resumes that one nobody looks again',
+    only: ({ result }) => result?.outcome === 'needsRecovery' && result.error?.code === 'MIGRATING',
+  },
   ...(['it ends', 'recovery is the exception', 'crash is resume'] as const).flatMap(law => [
     {
       ...{ law, world: 'the records cannot be written' },
