@@ -6,6 +6,7 @@ import { BlocksagaError } from '../../errors.ts';
 import { readPause, resumeVcpus, wasPausedByUs } from '../../guest/hold-guest.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Json } from '../../qmp/transport.ts';
+import { findHalfBack } from '../../steps/mirror/half-back.ts';
 import type { StepContext } from '../../steps/step/step.ts';
 import type { PauseBound } from '../connection/pause-bound.ts';
 import { ANY, HASTY, type Judge, PATIENT, type RetryPolicy, retry, TRANSIENT } from '../connection/retry.ts';
@@ -74,6 +75,8 @@ function isLate(error: unknown): boolean {
 
 /** The journal knows first on which side each disk is, and that the guest is this saga's to resume whatever comes. */
 async function resumeBefore(context: StepContext): Promise<void> {
+  const halfBack = await findHalfBack(context);
+  if (halfBack !== undefined) throw halfBack;
   await context.recordSides();
   await context.recordRun();
   await resumeVcpus(context, readPause(context.outcomes.get('pauseGuest') ?? null));

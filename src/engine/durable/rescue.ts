@@ -8,6 +8,7 @@ import { isMigrating, lookAtGuest } from '../../guest/migration.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, GUEST_FIRST, type StepName } from '../../steps/all-steps.ts';
+import { findHalfBack } from '../../steps/mirror/half-back.ts';
 import { inAnyCase } from '../../steps/step/in-any-case.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 import { isEdge } from './pause.ts';
@@ -48,6 +49,8 @@ export async function rescueGuest(stranded: Stranded): Promise<void> {
       // A thaw changes nothing on any side.
       if (!isEdge(step)) return undo();
       await expectNotLeaving(context);
+      const halfBack = SWITCHES_OF_MIRRORS.some(stranded.hasBegun) ? await findHalfBack(context) : undefined;
+      if (halfBack !== undefined) return void failures.push(halfBack);
       if (isRecorded) return inAnyCase(context.recordSides(), undo);
       await standWhereRecorded(stranded, context);
       return undo();
@@ -56,6 +59,9 @@ export async function rescueGuest(stranded: Stranded): Promise<void> {
   }
   if (failures.length > 0) throw failures[0];
 }
+
+/** Their undo may put overlays back one after the other. */
+const SWITCHES_OF_MIRRORS: readonly StepName[] = ['finalizeMirrors', 'completeMirrors'];
 
 /** Throws MIGRATING where the guest is on new images and a migration leads to a QEMU that has the old ones: it stays paused. */
 async function expectNotLeaving({ plan, qmp }: StepContext): Promise<void> {

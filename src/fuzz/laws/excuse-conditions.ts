@@ -62,6 +62,19 @@ export function isOvertaken({ recordsEnded: records, ranOnNew }: Account): boole
   return ranOnNew && records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'OVERTAKEN');
 }
 
+/** A disk of a commit is on an image from the middle of what is merged, and the saga says that its guest stays paused for that. */
+export function isLeftHalfBack({ before, scenario }: Account, { outcome, result, now }: EndJudged): boolean {
+  const { wish } = scenario;
+  if (wish.operation !== 'commit' || outcome !== 'needsRecovery') return false;
+  const [set] = newSetsOf(scenario);
+  const isBetween = (index: number) => {
+    const path = now.disks[index]?.path;
+    const place = before.disks[index]?.chain.findIndex(image => image.path === path) ?? -1;
+    return place > 0 && path !== frontIn(set, index);
+  };
+  return wish.named.some(isBetween) && result?.error?.message.includes('the guest stays paused') === true;
+}
+
 /** The switch had begun before the abort, and a pause has lasted longer than it may. */
 export function hasSwitchedTooLong({ recordsEnded: records, pauses, scenario }: Account): boolean {
   const asked = records.find(({ kind, step }) => kind === 'signal' && step === 'abort');

@@ -10,6 +10,7 @@ import {
   asksForAnothers,
   type EndJudged,
   hasSwitchedTooLong,
+  isLeftHalfBack,
   isOvertaken,
   isUntold,
 } from './excuse-conditions.ts';
@@ -31,6 +32,12 @@ export const BY_WORLD: readonly ByWorld[] = [
       'a guest that is being migrated is resumed by no saga, and until another process resumes that one nobody looks again',
     only: ({ result }) => result?.outcome === 'needsRecovery' && result.error?.code === 'MIGRATING',
   },
+  ...(['the guest runs', 'the pause is bounded'] as const).map(law => ({
+    ...{ law, world: 'a disk was half way back above what was merged below it' },
+    reason:
+      'a guest that was resumed there would read what is older: it stays paused, and the result says so',
+    only: isLeftHalfBack,
+  })),
   ...(['it ends', 'recovery is the exception', 'crash is resume'] as const).flatMap(law => [
     {
       ...{ law, world: 'the records cannot be written' },

@@ -20,6 +20,7 @@ import { holdTheSame } from '../pause/mark-settling.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
+import { findHalfBack, isHalfBack, isHeldHalfBack, toldHalfBack } from './half-back.ts';
 import { type BackCommand, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 import { undoPivotsByFile } from './undo-pivots-by-file.ts';
 
@@ -32,7 +33,7 @@ export async function undoPivots(
   wait: JobWaitOptions = WHILE_PAUSED,
 ): Promise<void> {
   const { jobs, qmp, plan } = context;
-  const isAlike = await holdTheSame(context);
+  const isAlike = (await holdTheSame(context)) || (await isHeldHalfBack(context));
   if (!isAlike && plan.operation === 'commit') await expectNoneMerged(context);
   const left = plan.disks.flatMap(disk => [disk.names.job, disk.names.undoJob]);
   await jobs.remove(left, wait);
@@ -44,7 +45,7 @@ export async function undoPivots(
   const isLong = (disk: DiskPlan) => plan.operation === 'copy' && !byFile && graph.coversSource(disk);
   const apart = isAlike ? switched.filter(isLong) : switched;
   const alike = switched.filter(disk => !apart.includes(disk));
-  if (alike.length > 0) await putBack(context, alike, graph, ALIKE);
+  if (alike.length > 0) await toldHalfBack(context, () => putBack(context, alike, graph, ALIKE));
   if (apart.length === 0) return;
   // The journal must know where each disk is before, between and after: QEMU may die at any time.
   await context.recordSides();
@@ -87,6 +88,8 @@ async function whilePaused(
 }
 
 async function expectNoneMerged(context: StepContext<SwitchPlan>): Promise<void> {
+  const halfBack = await findHalfBack(context);
+  if (halfBack !== undefined) throw halfBack;
   const graph = await readGraph(context.qmp);
   if (!context.plan.disks.some(disk => isAway(graph, disk))) return;
   await context.recordSides();
@@ -203,10 +206,7 @@ async function setDrives(qmp: QmpClient, disks: readonly DiskPlan[], sources: So
 
 /** Whether a disk is on what it was switched to, or halfway back from there, as an undo has left it that died. */
 function isAway(graph: Graph, disk: DiskPlan): boolean {
-  const front = graph.front(disk);
-  if (front === disk.goal) return true;
-  if (disk.identifiedBy) return leavingImages(disk).some(({ file }, place) => place > 0 && front === file);
-  return leavingImages(disk).some((_, place) => place > 0 && front === revivedName(disk, place));
+  return graph.front(disk) === disk.goal || isHalfBack(graph, disk);
 }
 
 /** An image that was above the goal, opened again, and what it is put on. */
