@@ -85,3 +85,17 @@ test('a guest stays frozen only where the journal that lacks the freeze is an ol
   const records = account.records.filter(({ step }) => !step.endsWith('freezeGuest'));
   expect(lawsOf({ ...account, records })).toContain('the guest runs');
 });
+
+test('a file that a third party had QEMU open in the place of an image is told of, not opened by the saga, and what was written is somewhere', async () => {
+  const account = await kept('opened-in-the-place-of-a-new-image-by-a-third-party-behind-the-end');
+  const { result, after, struck, openings } = account;
+  expect.assert(result !== undefined);
+  const { misnamed: _, ...silent } = { ...result, leftovers: [] };
+  expect(lawsOf({ ...account, result: silent })).toContain('nothing lost');
+  expect(lawsOf({ ...account, struck: struck.slice(0, 1) })).toContain('nothing lost');
+  const later = openings.map(opening => ({ ...opening, atMs: Number.MAX_SAFE_INTEGER }));
+  expect(lawsOf({ ...account, openings: later })).toContain('nothing lost');
+  const empty = new Map([...after.files.keys()].map(path => [path, []] as const));
+  const gone = { ...after, files: empty };
+  expect(lawsOf({ ...account, after: gone, atLast: gone })).toContain('nothing lost');
+});

@@ -22,7 +22,7 @@ export interface Opening {
 }
 
 /** By raw_reconfigure_getfd() of block/file-posix.c, when a job or a snapshot changes who writes to an image. */
-const REOPENS: ReadonlySet<string> = new Set([
+export const REOPENS: ReadonlySet<string> = new Set([
   ...['transaction', 'blockdev-snapshot', 'blockdev-snapshot-sync', 'blockdev-reopen'],
   ...['block-commit', 'block-stream', 'blockdev-mirror', 'drive-mirror'],
   ...['job-complete', 'job-finalize', 'job-cancel', 'block-job-complete', 'block-job-cancel'],

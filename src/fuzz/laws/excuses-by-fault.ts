@@ -30,6 +30,7 @@ import {
   wasSetAcrossAndKept,
   wasSetAndHeld,
 } from './excuse-conditions.ts';
+import { isOpenedByTheirs } from './opened-by-theirs.ts';
 
 /** The verbs by which a third party decides about the vCPUs, which is then not the saga's to answer for. */
 const MOVES_GUEST = ['stop', 'cont', 'system_reset', 'quit'] as const;
@@ -211,7 +212,8 @@ export const BY_FAULT: readonly ByFault[] = [
     ...{ law: 'nothing lost', fault: 'file' },
     reason:
       'QEMU opens an image anew by its name when it is to be written to, or not any more: a file that is put there while it does so is read from then on',
-    only: isSwappedAndTold,
+    only: (struck: Struck, account: Account, end: EndJudged) =>
+      isSwappedAndTold(struck, account, end) || isOpenedByTheirs(struck, account, end),
   },
 
   {
