@@ -29,7 +29,7 @@ export const BY_WORLD: readonly ByWorld[] = [
   {
     ...{ law: 'the pause is bounded', world: 'a live migration was under way when it ended' },
     reason:
-      'a guest that is being migrated is resumed by no saga, and until another process resumes that one nobody looks again',
+      'a guest that is being migrated is resumed by no saga, which looks again only when it is resumed itself',
     only: ({ result }) => result?.outcome === 'needsRecovery' && result.error?.code === 'MIGRATING',
   },
   ...(['the guest runs', 'the pause is bounded'] as const).map(law => ({
