@@ -34,6 +34,8 @@ export interface DemoOptions {
   readonly qemu?: string;
   /** How a target is made to run out of room; the first that works here if not said. */
   readonly room?: TightMeans;
+  /** Microseconds that the guest rests after each write; 5,000 if not said. */
+  readonly pacingUs?: number;
 }
 
 /**
@@ -65,7 +67,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     stop.abort();
   });
   try {
-    return (await playUnless(stop.signal, tell, qemu, options.room)) ? 0 : (interruption.status() ?? 1);
+    return (await playUnless(stop.signal, tell, { ...options, qemu })) ? 0 : (interruption.status() ?? 1);
   } catch (error) {
     if (!(error instanceof BlocksagaError)) throw error;
     tell({ type: 'note', text: `The demo could not continue: ${error.message}` });
@@ -77,8 +79,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 async function playUnless(
   stopped: AbortSignal,
   tell: (event: DemoEvent) => void,
-  qemu: string,
-  room: TightMeans | undefined,
+  { qemu, room, pacingUs = PACING_US }: DemoOptions & { readonly qemu: string },
 ): Promise<boolean> {
   await using cleanUp = new AsyncDisposableStack();
   const home = await mkdtemp(join(tmpdir(), 'blocksaga-demo-'));
@@ -96,7 +97,7 @@ async function playUnless(
       sizeBytes: DISK_BYTES,
       directory,
       qemu: tight.qemu,
-      pacingUs: PACING_US,
+      pacingUs,
       timed: true,
     }),
   );

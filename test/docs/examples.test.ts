@@ -7,6 +7,7 @@
  */
 import { execFile } from 'node:child_process';
 import {
+  copyFileSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -18,12 +19,15 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
+import { rolldown } from 'rolldown';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Block, blocksIn, isDeclaredIn, printedBy } from './blocks.ts';
 import { ENTRIES, programOf, ROOT, runsAlone } from './programs.ts';
 
 /** For programs that never end; the suite's own patience is longer. */
 const TIMEOUT_MS = 500_000;
+/** As deep below the package's root as the sources are. */
+const BUNDLED = 'dist/examples';
 const run = promisify(execFile);
 
 interface Example extends Block {
@@ -35,9 +39,9 @@ interface Example extends Block {
 const directory = mkdtempSync(join(tmpdir(), 'blocksaga-examples-'));
 const examples = await readExamples();
 
-beforeAll(() => {
+beforeAll(async () => {
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
-  writeFileSync(join(directory, 'package.json'), '{ "type": "module" }');
+  copyFileSync(join(ROOT, 'package.json'), join(directory, 'package.json')); // a program that asks for its version reads it
   const compilerOptions = {
     noUnusedLocals: false,
     noUnusedParameters: false,
@@ -48,6 +52,7 @@ beforeAll(() => {
     JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), compilerOptions, include: ['*.ts'] }),
   );
   for (const { file, program } of examples) writeFileSync(join(directory, file), program);
+  await bundleThoseThatRun();
 });
 
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -72,10 +77,10 @@ describe('examples', () => {
 
   test('type-check as a user would write them', async () => {
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
-    const settings = { cwd: directory, timeout: TIMEOUT_MS };
+    const settings = { cwd: directory, timeout: TIMEOUT_MS, env: { ...process.env, GOGC: '400' } };
     const { stdout } = await run(
       process.execPath,
-      [tsc, '-p', directory, '--pretty', 'false'],
+      [tsc, '-p', directory, '--pretty', 'false', '--singleThreaded'],
       settings,
     ).catch((error: { readonly stdout?: string }) => ({ stdout: error.stdout || String(error) }));
     expect(complaintsAboutExamples(stdout), 'correct the example, or what it shows').toEqual([]);
@@ -85,7 +90,7 @@ describe('examples', () => {
     'print what they say: $source:$line',
     async ({ file, code }) => {
       const env = { ...process.env, TMPDIR: directory }; // what an example leaves goes with it
-      const { stdout } = await run(process.execPath, [join(directory, file)], { timeout: TIMEOUT_MS, env });
+      const { stdout } = await run(process.execPath, [bundled(file)], { timeout: TIMEOUT_MS, env });
       expect(stdout.split('\n')).toEqual(expect.arrayContaining([...printedBy(code)]));
     },
   );
@@ -127,6 +132,23 @@ async function readExamples(): Promise<readonly Example[]> {
       };
     }),
   );
+}
+
+/** With what they import, which they share: to load the sources one by one for each would cost more than all that they do. */
+async function bundleThoseThatRun(): Promise<void> {
+  const bundle = await rolldown({
+    input: examples.filter(example => example.runs).map(({ file }) => join(directory, file)),
+    platform: 'node',
+    external: /^[^./]/, // Node's modules and packages
+    treeshake: { moduleSideEffects: 'no-external' },
+    logLevel: 'warn',
+  });
+  await bundle.write({ dir: join(directory, BUNDLED), entryFileNames: '[name].js', comments: false });
+  await bundle.close();
+}
+
+function bundled(file: string): string {
+  return join(directory, BUNDLED, file.replace(/\.ts$/, '.js'));
 }
 
 /** The files whose names a public entry hands on, and the entries. */

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openJournal } from '../../src/journal/sqlite.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
+import { asOneFile } from '../one-file.ts';
 import { often } from '../tiers/tier.ts';
 import { intent } from './contract.ts';
 
@@ -37,10 +38,10 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-function start(verb: string, name: string): Running {
+async function start(verb: string, name: string): Promise<Running> {
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', PROGRAM, file, verb, name],
+    ['--disable-warning=ExperimentalWarning', await asOneFile(PROGRAM), file, verb, name],
     {
       stdio: ['pipe', 'pipe', 'inherit'],
     },
@@ -49,6 +50,10 @@ function start(verb: string, name: string): Running {
   const one = { child, reader, lines: reader[Symbol.asyncIterator]() };
   running.push(one);
   return one;
+}
+
+function startAll(verb: string, names: readonly string[]): Promise<readonly Running[]> {
+  return Promise.all(names.map(name => start(verb, name)));
 }
 
 async function said({ lines }: Running): Promise<unknown> {
@@ -72,7 +77,7 @@ async function race(processes: readonly Running[]): Promise<unknown[][]> {
 
 describe('several processes with one journal', () => {
   it('make the file at the same moment and claim the same VMs: each VM goes to exactly one', async () => {
-    const results = await race(['p1', 'p2', 'p3', 'p4', 'p5'].map(name => start('claim', name)));
+    const results = await race(await startAll('claim', ['p1', 'p2', 'p3', 'p4', 'p5']));
     const winners = results[0]?.map((_, vm) => results.filter(result => result[vm] === true).length);
     expect(winners).toEqual(Array.from({ length: 20 }, () => 1));
     const refusals = results.flat().filter(result => result !== true);
@@ -81,17 +86,17 @@ describe('several processes with one journal', () => {
   });
 
   it('take over the saga of a killed process at the same moment: exactly one gets it', async () => {
-    const victim = start('append', 's1');
+    const victim = await start('append', 's1');
     await said(victim);
     await kill(victim);
-    const results = await race(['s1', 's1', 's1'].map(id => start('takeOver', id)));
+    const results = await race(await startAll('takeOver', ['s1', 's1', 's1']));
     expect(results.flat().filter(result => result === true)).toHaveLength(1);
     expect(results.flat().filter(result => /^VM_BUSY .*is running/.test(String(result)))).toHaveLength(2);
   });
 
   it(`run a saga each, ${PROCESSES} of them at once, and each commits`, async () => {
     const names = Array.from({ length: PROCESSES }, (_, index) => `p${index}`);
-    const processes = names.map(name => start('saga', name));
+    const processes = await startAll('saga', names);
     await race(processes); // each says that it has begun
     const ends = await Promise.all(processes.map(said));
     expect(ends).toEqual(names.map(() => expect.objectContaining({ outcome: 'committed', running: true })));
@@ -102,7 +107,7 @@ describe('several processes with one journal', () => {
 
   it('wait for one that holds the file for long, and their event loops turn meanwhile', async () => {
     const HELD_MS = 6_000;
-    const one = start('saga', 'p0');
+    const one = await start('saga', 'p0');
     expect(await said(one)).toBe('ready');
     const holder = new DatabaseSync(file);
     holder.exec('BEGIN IMMEDIATE');
@@ -119,7 +124,7 @@ describe('several processes with one journal', () => {
   it.each([1, 40, 333])(
     'keep all %i and more records that were acknowledged before kill -9',
     async acknowledgedMin => {
-      const victim = start('append', 's1');
+      const victim = await start('append', 's1');
       while (Number(await said(victim)) < acknowledgedMin);
       const exited = once(victim.child, 'exit');
       victim.child.kill('SIGKILL');

@@ -6,9 +6,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { asOneFile } from '../one-file.ts';
 import type { Gate, Held, Verdict } from './gate.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../examples/backend/server.ts', import.meta.url));
+/** With the packages that it uses, but for the one that a preload uses, too. */
+const OUTSIDE = /^(?:node:|@opentelemetry\/)/;
 
 interface Answer {
   readonly status: number;
@@ -20,7 +23,7 @@ interface Started {
   readonly name?: string;
   /** Of Node. */
   readonly options?: readonly string[];
-  /** A copy of the example in a project of its own. */
+  /** A copy of the example in a project of its own; the example as one file if not said. */
   readonly program?: string;
 }
 
@@ -38,7 +41,7 @@ export class Backend implements AsyncDisposable {
   readonly child: ChildProcessByStdio<null, Readable, null>;
   readonly #ended: Promise<unknown>;
 
-  constructor(folder: string, { name = 'backend', options = [], program = PROGRAM }: Started = {}) {
+  constructor(folder: string, program: string, { name = 'backend', options = [] }: Started) {
     this.socket = join(folder, `${name}.sock`);
     const warnings = '--disable-warning=ExperimentalWarning';
     const args = [warnings, ...options, program, join(folder, 'journal.db'), this.socket];
@@ -46,8 +49,8 @@ export class Backend implements AsyncDisposable {
     this.#ended = once(this.child, 'exit');
   }
 
-  static async start(folder: string, how?: Started): Promise<Backend> {
-    const backend = new Backend(folder, how);
+  static async start(folder: string, how: Started = {}): Promise<Backend> {
+    const backend = new Backend(folder, how.program ?? (await asOneFile(PROGRAM, OUTSIDE)), how);
     await createInterface({ input: backend.child.stdout })[Symbol.asyncIterator]().next();
     return backend;
   }

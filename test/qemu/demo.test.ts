@@ -5,13 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { stripVTControlCharacters } from 'node:util';
-import { expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { startGuestVm } from '../../src/demo/guest-vm.ts';
-import { turns } from '../tiers/tier.ts';
+import { often, turns } from '../tiers/tier.ts';
+import { buildCommand } from './cli-process.ts';
+import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const LINES_MAX = 43;
-const scenario = new URL('../../src/demo/scenario.ts', import.meta.url).href;
+/** A guest that is only looked at costs a processor for as long as it writes without a rest. */
+const PACING_US = often(40_000, 5_000);
+const scenario = new URL('../../dist/demo/scenario.js', import.meta.url).href;
 
 interface Run {
   readonly child: ReturnType<typeof spawn>;
@@ -50,7 +54,7 @@ async function run(args: readonly string[], environment: NodeJS.ProcessEnv = {})
 function demo(options: object, environment?: NodeJS.ProcessEnv): Promise<Run> {
   const program = `
     import { runDemo } from ${JSON.stringify(scenario)};
-    const options = ${JSON.stringify({ json: false, ...options })};
+    const options = ${JSON.stringify({ json: false, pacingUs: PACING_US, ...options })};
     process.exitCode = await runDemo({ ...options, write: line => console.log(line) });`;
   return run(['--input-type=module', '--eval', program], environment);
 }
@@ -73,6 +77,8 @@ async function commandLinesWith(words: string): Promise<readonly string[]> {
 const inTurn = turns();
 
 describeOnQemu('the demo', () => {
+  beforeAll(buildCommand);
+
   test('tells people a short story in which every check holds, and leaves nothing', async () => {
     const { ended, lines, temporary } = await demo({});
     expect([await ended, lines.filter(line => line.includes('✗'))]).toEqual([0, []]);
@@ -157,7 +163,7 @@ async function deafQemu(): Promise<string> {
 
 describeOnQemu('the examples', () => {
   test('embed.ts copies the disks of a guest and says what came of it', async () => {
-    await using vm = await startGuestVm({ disks: 2 });
+    await using vm = await startGuestVm({ disks: 2, pacingUs: SLOW_PACING_US });
     const directory = join(vm.directory, 'new');
     await mkdir(directory);
     const pairs = [0, 1].map(disk => `disk${disk}=${join(directory, `disk${disk}.qcow2`)}`);

@@ -3,10 +3,13 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
-import { CACHE, orchestratorProgram } from './orchestrator-program.ts';
+import { asOneFile, CACHE } from '../one-file.ts';
 import type { Order, Saying } from './orders.ts';
 
+/** A round starts several of them. */
+const PROGRAM = fileURLToPath(new URL('./orchestrator.ts', import.meta.url));
 const STDERR_BYTES_MAX = 16_384;
 
 /** How a process came to its end. */
@@ -30,7 +33,7 @@ export interface Orchestrator extends AsyncDisposable {
 
 /** Starts one that works with the journal in `journalFile`. */
 export async function startOrchestrator(journalFile: string): Promise<Orchestrator> {
-  const program = await orchestratorProgram();
+  const program = await asOneFile(PROGRAM);
   const environment = { ...process.env, NODE_COMPILE_CACHE: CACHE };
   const child: ChildProcessByStdio<Writable, Readable, Readable> = spawn(
     process.execPath,
