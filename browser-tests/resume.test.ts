@@ -9,7 +9,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../src/demo/guest-vm.ts';
 import { checkCut, missingWrites, readCut } from '../src/demo/ordered-cut.ts';
 import { buildCommand, type Running, startCommand } from '../test/qemu/cli-process.ts';
+import { SLOW_PACING_US } from '../test/qemu/pace.ts';
 import { temporaryFolder } from '../test/qmp/socket-folder.ts';
+import { often } from '../test/tiers/tier.ts';
 import { startBrowser, watchedPage } from './browser.ts';
 
 let browser: Browser;
@@ -19,7 +21,7 @@ const strange: string[] = [];
 beforeAll(async () => {
   browser = await startBrowser();
   buildCommand();
-  vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 2 ** 20, pacingUs: 2_000 });
+  vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 2 ** 20, pacingUs: SLOW_PACING_US });
 });
 afterAll(async () => {
   await browser?.close();
@@ -101,7 +103,7 @@ test('a killed copy is resumed by a button and commits: the scar is drawn, and n
   if (shot !== undefined) await page.screenshot({ path: shot });
   expect(command.out).toContain('saga night, resumed here: committed');
   expect(await fronts()).toEqual(newFiles('night'));
-  await vm.awaitWrites(50);
+  await vm.awaitWrites(often(10, 50));
   await closed({ page, command });
 
   await vm.kill();

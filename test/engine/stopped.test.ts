@@ -68,7 +68,7 @@ function stoppable(sim: Sim, stopsAt: number) {
 }
 
 const MESSAGES_MAX = 400;
-const stoppedAt = strides(4);
+const stoppedAt = strides(8);
 
 /** Stops a process at each message that it gets, has the saga taken over, wakes it; gives how often that was. */
 async function stopEverywhere(
@@ -113,7 +113,7 @@ describe('a process that was stopped and has lost its saga changes nothing when 
       const stops = await stopEverywhere((engine, guest) =>
         engine.copy({ ...guest, id: 's', vm: 'web', disks: copied, strategy }),
       );
-      expect(stops).toBeGreaterThan(often(5, 20));
+      expect(stops).toBeGreaterThan(often(2, 20));
     },
   );
 
@@ -124,7 +124,7 @@ describe('a process that was stopped and has lost its saga changes nothing when 
       const stops = await stopEverywhere((engine, guest) =>
         engine.snapshot({ ...guest, id: 's', vm: 'web', disks: overlaid, without }),
       );
-      expect(stops).toBeGreaterThan(often(1, 5));
+      expect(stops).toBeGreaterThan(often(0, 5));
     },
   );
 });

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { type Agent, startAgent } from '../../src/agent/agent.ts';
 import { guestsHere } from '../../src/agent/guests-here.ts';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
+import { PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const TOKEN = 'e5'.repeat(24);
@@ -27,7 +28,7 @@ interface Scene extends AsyncDisposable {
 }
 
 async function scene(): Promise<Scene> {
-  const vm = await startGuestVm({ disks: 2, sizeBytes: 16 * 1024 * 1024, pacingUs: 2_000 });
+  const vm = await startGuestVm({ disks: 2, sizeBytes: 16 * 1024 * 1024, pacingUs: PACING_US });
   const begin = () =>
     startAgent({
       ...{ host: 'h1', journal: join(vm.directory, 'agent.db'), token: TOKEN, log: () => undefined },

@@ -3,7 +3,7 @@
  * started, is killed at any record that it writes.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { runProgram } from '../../src/cli/program.ts';
@@ -20,9 +20,22 @@ const qemuImg = (...args: readonly string[]) => execFileSync('qemu-img', args, {
 const qemuIo = (file: string, command: string) =>
   execFileSync('qemu-io', ['-f', 'qcow2', '-c', command, file]);
 
-/** base <- snap1 <- snap2 <- active, each with some of its own; gives the name of one of them. */
+/** Chains that were made before, by what they are like. */
+const made = new Map<string, { readonly folder: string; readonly images: readonly Buffer[] }>();
+
+/**
+ * base <- snap1 <- snap2 <- active, each with some of its own; gives the name of one of them. Another chain of the same kind differs
+ * in the name of its folder alone, which is as long: it is written at once.
+ */
 function makeChain(folder: string, disk: string, { relative = false, sizes = [8, 8, 8, 8] } = {}) {
   const file = (layer: string) => join(folder, `${disk}.${layer}.qcow2`);
+  const like = JSON.stringify([disk, relative, sizes, folder.length]);
+  const before = made.get(like);
+  if (before !== undefined) {
+    for (const [at, layer] of LAYERS.entries())
+      writeFileSync(file(layer), replaced(before.images[at] ?? expect.unreachable(), before.folder, folder));
+    return file;
+  }
   LAYERS.forEach((layer, depth) => {
     const below = LAYERS[depth - 1];
     const backing =
@@ -30,7 +43,14 @@ function makeChain(folder: string, disk: string, { relative = false, sizes = [8,
     qemuImg('create', '-q', '-f', 'qcow2', ...backing, file(layer), `${sizes[depth]}M`);
     qemuIo(file(layer), `write -P ${depth + 1} ${depth}M 2M`);
   });
+  made.set(like, { folder, images: LAYERS.map(layer => readFileSync(file(layer))) });
   return file;
+}
+
+function replaced(image: Buffer, old: string, now: string): Buffer {
+  const copy = Buffer.from(image);
+  for (let at = copy.indexOf(old); at !== -1; at = copy.indexOf(old, at + 1)) copy.write(now, at);
+  return copy;
 }
 
 interface Info {
@@ -218,10 +238,10 @@ describeOnQemu('a commit without QEMU', () => {
     expect([second.status, second.out.at(-1)]).toEqual([0, first.out.at(-1)]);
   });
 
-  test(`killed at ${isFull ? 'every' : 'every third'} record: resumed, both chains are shorter and read the same`, async () => {
+  test(`killed at ${isFull ? 'every' : 'every sixth'} record: resumed, both chains are shorter and read the same`, async () => {
     const seen = new Set<string>();
     let deaths = 0;
-    for (let nth = 1; nth <= 40; nth += often(3, 1)) {
+    for (let nth = 1; nth <= 40; nth += often(6, 1)) {
       const folder = temporaryFolder();
       const state = temporaryFolder();
       const [a, b] = [makeChain(folder, 'a'), makeChain(folder, 'b')];
@@ -240,7 +260,7 @@ describeOnQemu('a commit without QEMU', () => {
       expect(chainOf(a('active')).files).toEqual(['base', 'active']);
       expect(names(folder)).toEqual(['a.active.qcow2', 'a.base.qcow2', 'b.base.qcow2']);
     }
-    expect(deaths).toBeGreaterThan(often(2, 6));
+    expect(deaths).toBeGreaterThan(often(1, 6));
     if (!isFull) return;
     expect([...seen]).toEqual(
       expect.arrayContaining([
@@ -284,7 +304,7 @@ async function killAtRecord(state: string, nth: number, args: readonly string[])
       running.child.kill('SIGKILL');
       break;
     }
-    await new Promise(resolve => setImmediate(resolve));
+    await new Promise(resolve => setTimeout(resolve, 1)); // without a rest the looks would cost more than all else here
   }
   await running.status;
   const last = look().at(-1);

@@ -11,6 +11,7 @@ import { expect, test } from 'vitest';
 import { qemuBinary } from '../../src/demo/qemu-tools.ts';
 import { BlocksagaError, createEngine, memoryJournal, type SagaResult } from '../../src/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { isFull } from '../tiers/tier.ts';
 import { LAYOUTS, type Layout } from './layouts.ts';
 import { bootShows, type OddGuest, oddGuest } from './odd-disks.ts';
 import { describeOnQemu } from './real-qemu.ts';
@@ -129,6 +130,22 @@ function pageOf(cells: readonly (readonly string[])[]): string {
   ].join('\n');
 }
 
+/** Of what works the quick tier tries some in turn: of each layout two, of each operation some; all that is refused, and all anew for the page. */
+function isTried(layout: number, operation: number): boolean {
+  return isFull || process.env['UPDATE_LAYOUTS'] === '1' || (layout + operation) % EVERY === 0;
+}
+
+const EVERY = 3;
+
+/** What the page says of it. */
+function cellOf(page: string, layout: number, operation: number): string {
+  const [, , ...rows] = page
+    .slice(page.indexOf(BEGIN))
+    .split('\n')
+    .filter(line => line.startsWith('| '));
+  return rows[layout]?.split(' | ')[operation + 1]?.replace(/ \|$/, '') ?? '';
+}
+
 const DAEMON = 'An export of a `qemu-storage-daemon`, by NBD';
 const BEGIN = '<!-- made by test/qemu/layouts.test.ts -->\n';
 
@@ -138,17 +155,18 @@ describeOnQemu('the layouts of managers', () => {
   }, async ({ skip }) => {
     const { stdout } = spawnSync(qemuBinary(), ['--version'], { encoding: 'utf8' });
     skip(!/version 7\.2/.test(stdout), 'the page is of QEMU 7.2');
+    if (daemonBeside() === undefined) expect.unreachable('there is no qemu-storage-daemon beside this QEMU');
+    const page = await readFile(PAGE, 'utf8');
+    const rows = [...LAYOUTS.map(layout => (operation: Operation) => tryOn(layout, operation)), tryOnDaemon];
     const cells: string[][] = [];
-    for (const layout of LAYOUTS) {
+    for (const [at, tryOne] of rows.entries()) {
       const row: string[] = [];
-      for (const operation of OPERATIONS) row.push(await tryOn(layout, operation));
+      for (const [nth, operation] of OPERATIONS.entries()) {
+        const said = cellOf(page, at, nth);
+        row.push(said === 'works' && !isTried(at, nth) ? said : await tryOne(operation));
+      }
       cells.push(row);
     }
-    if (daemonBeside() === undefined) expect.unreachable('there is no qemu-storage-daemon beside this QEMU');
-    const served: string[] = [];
-    for (const operation of OPERATIONS) served.push(await tryOnDaemon(operation));
-    cells.push(served);
-    const page = await readFile(PAGE, 'utf8');
     const head = page.slice(0, page.indexOf(BEGIN) + BEGIN.length);
     if (process.env['UPDATE_LAYOUTS'] === '1') await writeFile(PAGE, `${head}\n${pageOf(cells)}`);
     expect(await readFile(PAGE, 'utf8')).toBe(`${head}\n${pageOf(cells)}`);

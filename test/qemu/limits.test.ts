@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { createEngine, type Engine, type LimitOptions, memoryJournal, type Saga } from '../../src/index.ts';
+import { PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 /** A base of 1 MiB lies below each disk: a copy takes seconds at this. */
@@ -18,7 +19,8 @@ class TwoGuests {
   }
 
   static async start(limits: LimitOptions): Promise<TwoGuests> {
-    const start = () => startGuestVm({ disks: 1, sizeBytes: 16 * 1024 * 1024, backing: true });
+    const start = () =>
+      startGuestVm({ disks: 1, sizeBytes: 16 * 1024 * 1024, backing: true, pacingUs: PACING_US });
     return new TwoGuests([await start(), await start()], limits);
   }
 

@@ -11,6 +11,8 @@ import { createEngine, localFiles, memoryJournal } from '../../src/index.ts';
 import { connectStream, openQmpClient } from '../../src/qmp/index.ts';
 import { refused } from '../journal/contract.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { often } from '../tiers/tier.ts';
+import { PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { makeCertificates, portOf } from './tls-certificates.ts';
 
@@ -28,6 +30,7 @@ describeOnQemu('a monitor behind TLS with client certificates', () => {
     const { ca, otherCa, client, stranger } = certificates(folder);
     await using vm = await startGuestVm({
       disks: 2,
+      pacingUs: PACING_US,
       extraArguments: [
         ...['-object', `tls-creds-x509,id=tls0,dir=${folder},endpoint=server,verify-peer=on`],
         ...[
@@ -59,7 +62,7 @@ describeOnQemu('a monitor behind TLS with client certificates', () => {
     });
     const { outcome, error, leftovers } = await saga.result;
     expect({ outcome, error, leftovers }).toEqual({ outcome: 'committed', error: null, leftovers: [] });
-    await vm.awaitWrites(20);
+    await vm.awaitWrites(often(4, 20));
 
     // The line breaks while it copies, as lines over networks do: the saga connects again.
     const lines: ReturnType<typeof connect>[] = [];

@@ -6,7 +6,9 @@ import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { type ShownBlock, shownImages } from '../rows/sim-stage.ts';
+import { often } from '../tiers/tier.ts';
 import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
+import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const files = (vm: GuestVm, stem: string) => [0, 1].map(index => join(vm.directory, `${stem}${index}.qcow2`));
@@ -32,7 +34,7 @@ async function frontsBelow(vm: GuestVm): Promise<readonly string[]> {
 describeOnQemu('a snapshot with mirrors, command by command', () => {
   test('is kept, taken back, or switched by other processes, also after a SIGKILL', async () => {
     buildCommand();
-    await using vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: 2_000 });
+    await using vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: SLOW_PACING_US });
     const state = temporaryFolder();
     const bases = await fronts(vm);
     const before = readdirSync(vm.directory);
@@ -77,15 +79,15 @@ describeOnQemu('a snapshot with mirrors, command by command', () => {
       expect.objectContaining({ outcome: 'committed', error: null, leftovers: files(vm, 'c-snap') }),
     ]);
     expect(await fronts(vm)).toEqual(files(vm, 'c-mirror'));
-    await vm.awaitWrites(10);
+    await vm.awaitWrites(often(4, 10));
   });
 
   test('boots from the overlays when its QEMU was killed while it was mirrored', async () => {
     buildCommand();
-    await using vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: 2_000 });
+    await using vm = await startGuestVm({ disks: 2, sizeBytes: 8 * 1024 * 1024, pacingUs: SLOW_PACING_US });
     const state = temporaryFolder();
     expect((await runCommand(state, ...command(vm, 'd'))).status).toBe(0);
-    await vm.awaitWrites(20);
+    await vm.awaitWrites(often(4, 20));
     await vm.kill();
     const acknowledged = vm.acknowledged();
     const { status, out } = await runCommand(state, 'resume', '--offline', 'd', '--json');

@@ -15,7 +15,7 @@ import { describeOnQemu } from './real-qemu.ts';
 /** The same rounds every time; `npm run torture` and BLOCKSAGA_SEED draw others. */
 const SEED = Number(process.env['BLOCKSAGA_SEED'] ?? 1);
 const OPERATIONS_DRAWN = often(1, 5);
-const ROUNDS_MAX = often(8, 400);
+const ROUNDS_MAX = often(4, 400);
 const DEADLINE_MS = 30_000;
 /** More than there are processors: after the death of a QEMU most of the time is spent waiting. */
 const LANES = 3;

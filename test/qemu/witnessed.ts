@@ -71,7 +71,7 @@ export interface Stage extends AsyncDisposable {
 }
 
 /** Some on each disk, before the saga and after it, besides those that its start waits for. */
-const WARM_UP_WRITES = often(3, 12);
+const WARM_UP_WRITES = often(1, 12);
 const ROUNDS_AT_END = often(1, 3);
 const MAX_BLACKOUT_MS = 30_000;
 /** Small, so that a copy is quick, with room for the guest's ring of 4 MiB. */
