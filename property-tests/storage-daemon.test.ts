@@ -13,7 +13,7 @@ import { PLAIN } from './plain.ts';
 
 const SERVED = {
   ...ALL,
-  operations: ['snapshot', 'commit'],
+  operations: ['snapshot', 'commit', 'pull'],
   profiles: ['6.1', '7.2', '10.0', '11.1'],
 } as const;
 
@@ -43,10 +43,18 @@ test('keep every law, and end on both sides', async () => {
 
 const moments = strides(7);
 const COMMANDS_MAX = 60;
-const CASES = Object.entries(PLAIN).filter(([, { guest, wish }]) => isServedByDaemon(guest, wish));
+/** Pulls need a newer one than the others. */
+const CASES = Object.entries(PLAIN)
+  .map(([name, { guest, ...plain }]) => {
+    const profile = plain.wish.operation === 'pull' ? '10.0' : guest.profile;
+    return [name, { ...plain, guest: { ...guest, profile } }] as const;
+  })
+  .filter(([, { guest, wish }]) => isServedByDaemon(guest, wish));
 
-test('are played on the plain ways of a snapshot and of a commit', () => {
-  expect(new Set(CASES.map(([, { wish }]) => wish.operation))).toEqual(new Set(['snapshot', 'commit']));
+test('are played on the plain ways of a snapshot, a commit and a pull', () => {
+  expect(new Set(CASES.map(([, { wish }]) => wish.operation))).toEqual(
+    new Set(['snapshot', 'commit', 'pull']),
+  );
 });
 
 test.each(CASES)('keep what was on an export that is removed: %s', async (_name, plain) => {

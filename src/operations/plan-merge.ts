@@ -23,11 +23,10 @@ const PARALLEL = 2;
 
 /** Throws a refusal that names the disk; QEMU has seen only queries. */
 export async function planPull(request: PullRequest, facts: PlanFacts): Promise<RewritePlan> {
-  needGuest(
-    facts.survey,
-    'a pull',
-    'no command of its flushes a node, and what was pulled is lost when it is killed before that is flushed',
-  );
+  const whyNot = whyNotFlushed(facts);
+  if (whyNot !== undefined) {
+    needGuest(facts.survey, 'a pull', whyNot);
+  }
   need('a pull', ['block-stream'], facts.capabilities);
   const spans = foundDisks(request, facts).map((found, at): Span => {
     const image = request.disks[at]?.base;
@@ -41,6 +40,18 @@ export async function planPull(request: PullRequest, facts: PlanFacts): Promise<
     return { ...found, from: 1, base };
   });
   return rewritePlan('pull', request, spans, facts);
+}
+
+/** Why a storage daemon cannot flush what was pulled, which it does by a filter that is reopened; undefined where it can. */
+function whyNotFlushed({ capabilities, survey }: PlanFacts): string | undefined {
+  if (!capabilities.has('blockdev-reopen') || !capabilities.has('throttle-group'))
+    return 'no command of its flushes a node (QEMU 6.1 has blockdev-reopen), and what was pulled is lost when it is killed before that is flushed';
+  // Its disks are known by its nodes alone.
+  if (survey.diesOfEndedStream)
+    return 'QEMU 6.0 to 9.2 die of listing their nodes when a stream has failed and is not dismissed yet (10.0 does not)';
+  return survey.iothreads
+    ? 'it has iothreads, and dies of a filter above what an export in one of them writes to'
+    : undefined;
 }
 
 /** Throws a refusal that names the disk; QEMU has seen only queries. */

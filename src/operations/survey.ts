@@ -89,6 +89,8 @@ export interface Survey {
   readonly iothreads: boolean;
   /** Whether finalizing a mirror below a filter of a disk that keeps its iothread hangs QEMU: 7.2 (scsi-hd), not 10.0 or 11.1. */
   readonly hangsBelowFilters: boolean;
+  /** Whether it dies of listing its nodes while an ended stream has not been dismissed (`ended-stream.ts`). */
+  readonly diesOfEndedStream: boolean;
   readonly disks: readonly GuestDisk[];
   /** Drives without a medium, each by the names that it can be called by. */
   readonly empty: readonly (readonly string[])[];
@@ -110,6 +112,7 @@ type OlderBlockInfo = BlockInfo & { readonly 'dirty-bitmaps'?: readonly OlderDir
 /** `query-block` names only the device inside a virtio-blk proxy so; scsi-hd and the others have it not. */
 const VIRTIO_BLK_BACKEND = '/virtio-backend';
 const FILTERS_SAFE_SINCE = 10;
+const STREAMS_SAFE_SINCE = 10;
 const NO_UUID = '00000000-0000-0000-0000-000000000000';
 
 /** Two round trips of queries. Throws DISK_BUSY while an ended stream makes it dangerous to ask. */
@@ -140,6 +143,7 @@ export async function survey(qmp: QmpClient): Promise<Survey> {
     migration: sight.migration,
     iothreads,
     hangsBelowFilters: qmp.version.major < FILTERS_SAFE_SINCE,
+    diesOfEndedStream: qmp.version.major >= 6 && qmp.version.major < STREAMS_SAFE_SINCE,
     empty: found.flatMap(emptyDrive),
     disks: await markOutsideIothreads(
       qmp,

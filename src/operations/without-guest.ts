@@ -18,7 +18,7 @@ export function needGuest(survey: Survey, what: string, why: string): void {
   throw new BlocksagaError(
     'CAPABILITY_MISSING',
     `this monitor belongs to a qemu-storage-daemon, which has no guest that could be paused, and no devices: ${served === '' ? 'it exports nothing' : `it exports ${served}`}. ` +
-      `It cannot be asked for ${what}: ${why}. What it can do without a pause are snapshots and commits below active images`,
+      `It cannot be asked for ${what}: ${why}. What it can do without a pause are snapshots, pulls, and commits below active images`,
   );
 }
 

@@ -18,6 +18,8 @@ const VERSIONS = ['7.2', '10.0', '11.1'] as const;
 const plays = byOne<string>(VERSIONS);
 const moments = strides(9);
 const COMMANDS = 42;
+/** What is pulled is flushed there, and a stream that fails does no harm. */
+const playsPull = byOne(['10.0', '11.1']);
 
 async function gateTo(on: Served): Promise<Gate> {
   const gate = await new Gate(join(on.folder, 'gate'), on.monitor).listen();
@@ -71,6 +73,49 @@ onEachVersion((qemu, version) => {
           if (outcome === 'committed') fronts = news;
           expect((await on.fronts()).map(({ chain }) => chain[0])).toEqual(fronts);
           expect(await traces(on)).toEqual([]);
+          await on.vm.awaitWrites(2);
+        }
+        expect(outcomes).toContain('committed');
+        await expectServedSets(on, fronts, null, 0);
+      });
+
+    if (playsPull(version, 'a pull is killed'))
+      test('a pull whose process is killed before any command is ended by the next one, of all exports or none', async () => {
+        const on = await servedGuest({ disks: 2, by: 'nbd', qemu, backing: true });
+        const gate = await gateTo(on);
+        const state = temporaryFolder();
+        const exported = on.images.map((_, at) => `export${at}`);
+        const outcomes = new Set<string>();
+        let fronts = on.images.map(({ file }) => file);
+        for (const nth of moments(COMMANDS)) {
+          const news = on.images.map((_, at) => join(on.folder, `over${nth}-${at}.qcow2`));
+          const overlays = news.flatMap((file, at) => ['--disk', `${exported[at]},overlay=${file}`]);
+          const taken = await runCommand(state, 'snapshot', '--qmp', on.monitor, ...overlays);
+          expect(taken, taken.err).toMatchObject({ status: 0 });
+          const before = (await on.fronts()).map(({ chain }) => chain);
+          const disks = exported.flatMap(name => ['--disk', name]);
+          const id = `saga${nth}`;
+          const killed = startCommand(state, 'pull', '--qmp', gate.socket, '--id', id, ...disks);
+          let seen = 0;
+          gate.judge = async () => {
+            seen += 1;
+            if (seen !== nth) return 'pass';
+            killed.child.kill('SIGKILL');
+            return 'drop';
+          };
+          await killed.status;
+          gate.judge = async () => 'pass';
+          const resumed = await runCommand(state, 'resume', id, '--json');
+          const isUnknown = /SAGA_UNKNOWN/.test(resumed.err + resumed.out.join());
+          const outcome = isUnknown ? 'rolledBack' : resultOf(resumed.out).outcome;
+          outcomes.add(outcome);
+          const said = `before command ${nth}: ${resumed.out.at(-1)}`;
+          expect(outcome, said).toBeOneOf(['committed', 'rolledBack']);
+          const chains = (await on.fronts()).map(({ chain }) => chain);
+          expect(chains, said).toEqual(outcome === 'committed' ? news.map(file => [file]) : before);
+          expect(await traces(on)).toEqual([]);
+          expect((await on.world()).filter(name => name.endsWith('-filter'))).toEqual([]);
+          fronts = news;
           await on.vm.awaitWrites(2);
         }
         expect(outcomes).toContain('committed');

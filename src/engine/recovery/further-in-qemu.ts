@@ -79,7 +79,10 @@ const SIGNS: readonly Sign[] = [
     names: ({ names }) => [names.image, names.createJob],
     steps: ['createImages', 'mirrorDisks', PAUSE, ...SNAPSHOTS],
   },
-  { names: ({ names }) => [names.filter], steps: ['insertFiltersLive', 'insertFilters', PAUSE] },
+  {
+    names: ({ names }) => [names.filter],
+    steps: ['insertFiltersLive', 'insertFilters', PAUSE, 'finalizeRewrites', 'finalizeRest'],
+  },
 ];
 
 const SWITCHES = [...SNAPSHOTS, 'mirrorDisks', PAUSE];

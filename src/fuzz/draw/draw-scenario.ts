@@ -53,9 +53,10 @@ export function composeScenario(source: Draw, seed: number, limits: Limits): Sce
 const DAEMON_ONE_IN = 5;
 
 /** What a storage daemon can be asked for. */
-export function isServedByDaemon({ profile, style, paused }: GuestChoice, wish: Wish): boolean {
+export function isServedByDaemon({ profile, style, paused, iothreads }: GuestChoice, wish: Wish): boolean {
   if (!isSince(profile, '6.1') || style !== 'blockdev' || paused) return false;
   if (wish.operation === 'snapshot') return wish.quiesce !== true && !wish.without.includes('transaction');
+  if (wish.operation === 'pull') return isSince(profile, '10.0') && !iothreads;
   return wish.operation === 'commit' && wish.top > 0;
 }
 

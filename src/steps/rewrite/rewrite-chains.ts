@@ -9,14 +9,16 @@ import { rootAbove } from '../../guest/jobs-of-plan.ts';
 import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
 import { expectPluggedIn } from '../../guest/unplugged.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
-import type { DiskPlan, Rewrite, RewritePlan } from '../../plan/plan.ts';
+import type { DiskPlan, RewritePlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import { hasConcludedWell, isConcluded } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobAlive, jobFailed, limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { expectNames } from '../prepare/expect-names.ts';
-import { firstError, throwFirst } from '../step/replies.ts';
+import { firstError } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { flushPulled } from './flush-pulled.ts';
+import { rewriteOf } from './rewrite-of.ts';
 
 const JOB_DEADLINE_MS = 60_000;
 
@@ -99,7 +101,7 @@ const FORWARD = {
     const left = todo.filter(disk => !hasConcludedWell(table.get(disk.names.job)));
     if (left.length === 0) return null;
     await holdAll(context, left);
-    await flushPulled(context, left);
+    if (context.plan.operation === 'pull') await flushPulled(context, left);
     const ids = left.map(disk => disk.names.job);
     const refused = firstError(left, await jobs.finalize(ids));
     if (refused !== undefined) throw refused;
@@ -190,44 +192,6 @@ function startJob(
     execute: 'block-commit',
     arguments: { device: rootAbove(disk, disk.node), ...topmost, ...common },
   };
-}
-
-/**
- * A finalized pull names the new backing image at once, but what was pulled is in the image only when its tables are: QEMU
- * writes those with a flush (seen on 7.2), and loses it all when it is killed before the guest asks for one. No QMP command
- * flushes a node. Where that fails, qemu-io tells QEMU's standard output; the monitor hears only that there is no such node.
- */
-async function flushPulled(
-  { qmp, plan }: StepContext<RewritePlan>,
-  disks: readonly DiskPlan[],
-): Promise<void> {
-  if (plan.operation !== 'pull') return;
-  const replies = await qmp.pipeline(
-    disks.map(disk => ({
-      execute: 'human-monitor-command' as const,
-      arguments: {
-        'command-line': `qemu-io ${disk.identifiedBy ? disk.node : rewriteOf(plan, disk).top} flush`,
-      },
-    })),
-  );
-  throwFirst(disks, replies);
-  for (const [at, reply] of replies.entries()) {
-    if (!reply.ok || reply.value === '') continue;
-    const { disk = '' } = disks[at] ?? {};
-    throw new BlocksagaError(
-      'VERIFY_FAILED',
-      `disk ${disk}: what was pulled could not be flushed: ${reply.value.trim()}`,
-      { disk, effect: 'notApplied' },
-    );
-  }
-}
-
-/** What is done to this disk. Throws JOURNAL for a plan that does not say. */
-export function rewriteOf(plan: RewritePlan, disk: DiskPlan): Rewrite {
-  const rewrite = plan.rewrites[disk.index];
-  if (rewrite === undefined)
-    throw new BlocksagaError('JOURNAL', `the plan lacks what is done to disk ${disk.disk}`);
-  return rewrite;
 }
 
 function jobsOf(plan: RewritePlan): readonly string[] {

@@ -17,7 +17,8 @@ import { limitedTo, reportJob } from '../jobs/run-jobs.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { askAgain, firstError } from '../step/replies.ts';
 import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
-import { isShortened, opensByName, rewriteOf } from './rewrite-chains.ts';
+import { isShortened, opensByName } from './rewrite-chains.ts';
+import { rewriteOf } from './rewrite-of.ts';
 
 const JOB_DEADLINE_MS = 14 * 24 * 60 * 60_000;
 const CANCEL_DEADLINE_MS = 60_000;
