@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import type { BlockDeviceInfo } from '../../src/qmp/schema.generated.ts';
 import { turns } from '../tiers/tier.ts';
+import { SOME_WRITES } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { withoutReopen } from './version-at-hand.ts';
 import { type Stage, stage } from './witnessed.ts';
@@ -66,14 +67,14 @@ async function beginChain(on: Stage, format: string): Promise<string> {
   await witness.execute('block-dirty-bitmap-add', { node, name: 'fine', granularity: 4096 });
   await witness.execute('block-dirty-bitmap-add', { node, name: 'off', persistent, disabled: true });
   await witness.execute('cont');
-  await on.vm.awaitWrites(12);
+  await on.vm.awaitWrites(SOME_WRITES);
   return full;
 }
 
 /** Backs up what the bitmap has recorded, and reads both backups as one. */
 async function expectChain(on: Stage, full: string, name: string): Promise<void> {
   const { witness } = on.vm;
-  await on.vm.awaitWrites(12);
+  await on.vm.awaitWrites(SOME_WRITES);
   await witness.execute('stop');
   const node = await frontOf(on, 1);
   const last = join(on.directory, `${name}.qcow2`);
@@ -127,7 +128,7 @@ describeOnQemu('dirty bitmaps', () => {
     expect(await (await on.engine.snapshot(overlays)).result).toMatchObject({ outcome: 'committed' });
     // Those that record go on in the overlays, persistent or not.
     expect((await bitmapsOf(on, await frontOf(on, 1))).map(({ name }) => name)).toEqual(['chain', 'fine']);
-    await on.vm.awaitWrites(12);
+    await on.vm.awaitWrites(SOME_WRITES);
     const copied = await (await on.engine.copy(on.copyAll())).result;
     expect(copied).toMatchObject({ outcome: 'committed', error: null });
     await expectChain(on, full, 'chain');

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import type { Saga, SagaResult } from '../../src/index.ts';
 import { turns } from '../tiers/tier.ts';
+import { SOME_WRITES } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import {
   expectCloned,
@@ -53,7 +54,7 @@ describeOnQemu('a copy that does not pivot at once', () => {
     const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave', strategy });
     expect((await saga.result).outcome).toBe('ready');
     expect((await on.look()).jobs).toHaveLength(2);
-    await on.vm.awaitWrites(20);
+    await on.vm.awaitWrites(SOME_WRITES);
     // By `reopen` the filters are there already, above the old images.
     const chains = (world: typeof on.before) => world.fronts.map(({ chain }) => chain);
     expect(chains(await on.look())).toEqual(chains(on.before));
@@ -65,7 +66,7 @@ describeOnQemu('a copy that does not pivot at once', () => {
     await using on = await stage({ disks: 2, style: 'drive' });
     const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave', strategy });
     expect((await saga.result).outcome).toBe('ready');
-    await on.vm.awaitWrites(20);
+    await on.vm.awaitWrites(SOME_WRITES);
     await expectGivenUp(on, await saga.abort());
     await expect(saga.pivot()).rejects.toMatchObject({ code: 'SAGA_STATE' });
   });
@@ -76,7 +77,7 @@ describeOnQemu('a copy that does not pivot at once', () => {
       await using on = await stage({ disks: 3 });
       const saga = await on.engine.copy({ ...on.copyAll(), finish: 'leave', strategy });
       expect((await saga.result).outcome).toBe('ready');
-      await on.vm.awaitWrites(20);
+      await on.vm.awaitWrites(SOME_WRITES);
       const result = await saga.keepCopies();
       expect(result.strategy).toBeNull();
       await expectCloned(on, result);

@@ -109,9 +109,9 @@ describeOnQemu('the demo', () => {
 
   test.each(
     inTurn([
-      ['during the second copy', 'SIGINT', 130, /^3\. Copy/],
-      ['while the guest starts', 'SIGTERM', 143, /^$/],
       ['during the first copy', 'SIGINT', 130, /^2\. Copy/],
+      ['while the guest starts', 'SIGTERM', 143, /^$/],
+      ['during the second copy', 'SIGINT', 130, /^3\. Copy/],
     ] as const),
   )('leaves nothing when it is interrupted %s', async (_when, signal, status, at) => {
     const { child, ended, lines, temporary } = await demo({ json: false });

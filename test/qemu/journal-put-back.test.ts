@@ -10,7 +10,7 @@ import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts'
 import { createEngine, localFiles, openJournal, recoverOffline, type SagaResult } from '../../src/index.ts';
 import type { Journal } from '../../src/journal/journal.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
-import { PACING_US } from './pace.ts';
+import { PACING_US, SOME_WRITES } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const SIZE_BYTES = 8 * 1024 * 1024;
@@ -21,7 +21,7 @@ async function guest(): Promise<GuestVm> {
   const options = { disks: 2, sizeBytes: SIZE_BYTES, pacingUs: PACING_US, directory: temporaryFolder() };
   const vm = await startGuestVm(options);
   onTestFinished(() => vm[Symbol.asyncDispose]());
-  await vm.awaitWrites(12);
+  await vm.awaitWrites(SOME_WRITES);
   return vm;
 }
 
@@ -114,7 +114,7 @@ describeOnQemu('a journal that is put back', () => {
   ] as const)('%s is refused by what QEMU and the images show', async (_, parts, standing) => {
     const vm = await guest();
     const saved = await committed(vm, 'at READY');
-    await vm.awaitWrites(12);
+    await vm.awaitWrites(SOME_WRITES);
     const journal = putBack(saved, parts);
     expect(journal.standing?.('s').is).toBe(standing);
     const resumed = await createEngine({ journal }).resume('s', { qmp: vm.monitor, force: true });

@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { localImages } from '../../src/images/local-images.ts';
 import { BlocksagaError, localFiles, recoverOffline } from '../../src/index.ts';
 import { diskNames, sagaToken } from '../../src/plan/names.ts';
+import { SOME_WRITES } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { type Stage, stage } from './witnessed.ts';
 
@@ -51,7 +52,7 @@ describeOnQemu('a drive that was set to an image before its mirror', () => {
     on.tap.before('blockdev-mirror', () => move(on, image).then(() => undefined), 0);
     const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, id: 'moved', parallel: 1 });
     expect(await saga.result).toMatchObject({ outcome: 'needsRecovery' });
-    await on.vm.awaitWrites(24);
+    await on.vm.awaitWrites(SOME_WRITES);
     await on.vm.quit();
 
     const [from, to] = [on.vm.disks[1]?.file ?? '', on.newFile(1)];

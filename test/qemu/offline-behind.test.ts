@@ -15,7 +15,7 @@ import { openQmpClient } from '../../src/qmp/client.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
 import type { Connect, Transport } from '../../src/qmp/transport.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
-import { PACING_US } from './pace.ts';
+import { PACING_US, SOME_WRITES } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const SIZE_BYTES = 8 * 1024 * 1024;
@@ -28,7 +28,7 @@ async function guest(): Promise<GuestVm> {
     directory: temporaryFolder(),
   });
   onTestFinished(() => vm[Symbol.asyncDispose]());
-  await vm.awaitWrites(12);
+  await vm.awaitWrites(SOME_WRITES);
   return vm;
 }
 
@@ -114,7 +114,7 @@ async function left(kind: 'copy' | 'commit') {
   const journal = memoryJournal();
   if (kind === 'commit') {
     await (await begin(vm, memoryJournal(), 'snapshot')).result;
-    await vm.awaitWrites(12);
+    await vm.awaitWrites(SOME_WRITES);
   }
   const process = mortal(vm);
   await (await begin(vm, journal, kind, process.connect)).result;
@@ -133,7 +133,7 @@ describeOnQemu('a journal that is behind its images', () => {
     const saga = await begin(vm, journal, 'copy');
     await saga.result;
     await saga.pivot();
-    await vm.awaitWrites(12);
+    await vm.awaitWrites(SOME_WRITES);
     const restore = older(journal, (step, each) => step === last && each === kind);
     await vm.kill();
     await expect(recoverOffline(restore(), 's')).rejects.toMatchObject({
@@ -154,7 +154,7 @@ describeOnQemu('a journal that is behind its images', () => {
     const saga = await begin(vm, journal, 'copy');
     await saga.result;
     await saga.pivot();
-    await vm.awaitWrites(12);
+    await vm.awaitWrites(SOME_WRITES);
     const restore = older(journal, (step, each) => step === 'mirrorDisks' && each === 'outcome');
     await vm.kill();
     const restored = restore();
@@ -171,7 +171,7 @@ describeOnQemu('a journal that is behind its images', () => {
     const vm = await guest();
     const journal = memoryJournal();
     await (await begin(vm, journal, 'snapshot')).result;
-    await vm.awaitWrites(12);
+    await vm.awaitWrites(SOME_WRITES);
     const restore = older(journal, (step, each) => step === 'createImages' && each === 'outcome');
     await vm.kill();
     await expect(recoverOffline(restore(), 's')).rejects.toMatchObject({ code: 'JOURNAL_BEHIND' });
@@ -185,7 +185,7 @@ describeOnQemu('a journal that is behind its images', () => {
     async kind => {
       const { vm, state, jobs } = await left(kind);
       await vm.witness.execute('job-complete', { id: jobs[0]?.id });
-      await vm.awaitWrites(12);
+      await vm.awaitWrites(SOME_WRITES);
       await vm.kill();
       await expect(recoverOffline(memoryJournal(state), 's', { force: true })).rejects.toMatchObject({
         code: 'JOURNAL_BEHIND',
@@ -207,7 +207,7 @@ describeOnQemu('a journal that is behind its images', () => {
       const { vm, state, jobs } = await left(kind);
       const job = jobs.find(({ id }) => id.includes('-1-'));
       await vm.witness.execute('job-complete', { id: job?.id });
-      await vm.awaitWrites(12);
+      await vm.awaitWrites(SOME_WRITES);
       await vm.kill();
       const sagas = state.sagas.map(({ row, records }) => ({ row, records: records.slice(0, 4) }));
       const beside = { written: state.generation };
@@ -240,7 +240,7 @@ describeOnQemu('a journal that is behind its images', () => {
       const saga = await begin(vm, journal, 'copy', process.connect);
       await saga.result;
       saga.ended.catch(() => undefined);
-      await vm.awaitWrites(12);
+      await vm.awaitWrites(SOME_WRITES);
       if (how === 'with its process') process.die();
       await vm.kill();
       if (how === 'alone') {
@@ -325,7 +325,7 @@ describeOnQemu('a journal that is behind its images', () => {
       });
       saga.pivot().catch(() => undefined);
       await hasCleanedUp;
-      await vm.awaitWrites(12);
+      await vm.awaitWrites(SOME_WRITES);
       const isPause = (step: string, each: string) => step === 'pauseGuest' && each === 'intent';
       const restore = older(journal, isPause);
       for (const how of [{}, { acceptRestored: true }, { signal: 'abort' as const }]) {

@@ -13,7 +13,7 @@ import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { buildCommand, resultOf, runCommand } from './cli-process.ts';
 import { Gate } from './gate.ts';
-import { PACING_US } from './pace.ts';
+import { PACING_US, SOME_WRITES } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const SIZE_BYTES = 8 * 1024 * 1024;
@@ -26,7 +26,7 @@ async function guest(directory: string): Promise<GuestVm> {
     directory,
   });
   onTestFinished(() => vm[Symbol.asyncDispose]());
-  await vm.awaitWrites(12);
+  await vm.awaitWrites(SOME_WRITES);
   return vm;
 }
 

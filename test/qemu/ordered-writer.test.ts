@@ -71,7 +71,7 @@ describe.skipIf(!hasQemu)('the ordered writer', () => {
     },
   );
 
-  test.skipIf(noKvm !== undefined)(
+  test.skipIf(noKvm !== undefined || !isFull)(
     `runs with KVM too${noKvm === undefined ? '' : ` (NOT RUN: ${noKvm})`}`,
     async () => {
       await using vm = await startGuestVm({ disks: 2, accel: 'kvm' });

@@ -11,6 +11,7 @@ import { localImages } from '../../src/images/local-images.ts';
 import { BlocksagaError, localFiles, recoverOffline, type SagaResult } from '../../src/index.ts';
 import { diskNames, sagaToken } from '../../src/plan/names.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
+import { SOME_WRITES } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { type Stage, stage } from './witnessed.ts';
 
@@ -24,7 +25,7 @@ async function coverAndKill(on: Stage, node: string, file: string): Promise<void
     'snapshot-file': file,
     'snapshot-node-name': 'theirs',
   });
-  await on.vm.awaitWrites(24);
+  await on.vm.awaitWrites(SOME_WRITES);
   await on.vm.kill();
 }
 

@@ -14,3 +14,6 @@ export const BUSY_PACING_US = often(30_000, 0);
 
 /** For a guest beside programs that take seconds to start. */
 export const SLOW_PACING_US = often(250_000, 10_000);
+
+/** What a guest is to write between two moments of a test: some on each disk. */
+export const SOME_WRITES = often(6, 12);

@@ -6,6 +6,7 @@ import { copyFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { qemuImg } from '../../src/demo/qemu-tools.ts';
 import { eachValue, turns } from '../tiers/tier.ts';
+import { SOME_WRITES } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { withoutReopen } from './version-at-hand.ts';
 import { endGuest, expectSets, expectSwitched, type StageOptions, stage } from './witnessed.ts';
@@ -58,7 +59,7 @@ describeOnQemu('disks on protocol nodes', () => {
           'backing-filename': old[index],
           'backing-filename-format': 'raw',
         });
-      await on.vm.awaitWrites(10);
+      await on.vm.awaitWrites(SOME_WRITES);
       const { disks: _disks, ...basics } = on.snapshotAll();
       const disks = on.vm.disks.map(({ device }) => ({ disk: device }));
       const merged = await (await on.engine.commit({ ...basics, disks, strategy, active: true })).result;
@@ -77,7 +78,7 @@ describeOnQemu('disks on protocol nodes', () => {
       skip(lacks !== '', lacks);
       const first = on.snapshotAll(index => ({ overlay: on.newFile(index).replace('new', 'snap') }));
       expect((await (await on.engine.snapshot(first)).result).error).toBe(null);
-      await on.vm.awaitWrites(10);
+      await on.vm.awaitWrites(SOME_WRITES);
       await on.vm.witness.execute('stop');
       const old = on.vm.disks.map(({ file }) => file);
       for (const file of old) await copyFile(file, `${file}.then`);

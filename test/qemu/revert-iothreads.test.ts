@@ -10,6 +10,7 @@ import type { BlockDeviceInfo, BlockInfo } from '../../src/qmp/schema.generated.
 import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { byOne } from '../tiers/tier.ts';
 import { onEachVersion } from './each-version.ts';
+import { SOME_WRITES } from './pace.ts';
 import { expectSame, snapFile, snapshotAndGoOn } from './reverted.ts';
 import { unaware, withoutEvent } from './unaware.ts';
 import { endGuest, expectSets, explain, imagesOf, type Stage, stage } from './witnessed.ts';
@@ -137,7 +138,7 @@ function reverted(qemu: string, version: QemuVersion): void {
       expect(result, explain(result)).toMatchObject({ outcome: 'committed', error: null, leftovers: [] });
       expect(await chainsOf(on)).toEqual(disks.map(({ overlay }, index) => [overlay, bases[index]]));
       expect(await on.vm.witness.execute('query-status')).toMatchObject({ running: true });
-      await on.vm.awaitWrites(12);
+      await on.vm.awaitWrites(SOME_WRITES);
     },
   );
 }
@@ -168,7 +169,7 @@ async function putOnByAnother({ vm }: Stage): Promise<void> {
   const node = blocks.flatMap(({ inserted }) => inserted?.['node-name'] ?? [])[at];
   expect.assert(node !== undefined);
   await vm.witness.execute('blockdev-snapshot', { node, overlay: await overlayNode(vm) });
-  await vm.awaitWrites(12);
+  await vm.awaitWrites(SOME_WRITES);
 }
 
 /** A third party opens a node under the name of the last disk's keeper. */

@@ -16,7 +16,7 @@ import { daemonBeside, expectServedSets, type Served, servedGuest } from './serv
 
 const VERSIONS = ['7.2', '10.0', '11.1'] as const;
 const plays = byOne<string>(VERSIONS);
-const moments = strides(9);
+const moments = strides(18);
 const COMMANDS = 42;
 /** What is pulled is flushed there, and a stream that fails does no harm. */
 const playsPull = byOne(['10.0', '11.1']);
