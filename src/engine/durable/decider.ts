@@ -3,7 +3,9 @@
  * words the journal holds it, `Decision` knows.
  */
 
+import { expectNotMigrating, lookAtGuest } from '../../guest/migration.ts';
 import type { NewRecord } from '../../journal/journal.ts';
+import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { StepName } from '../../steps/all-steps.ts';
@@ -72,6 +74,17 @@ export class Decider {
       if (step.decision === 'before' && 'irreversible' in step) inDoubt(error);
       throw error;
     }
+  }
+
+  /**
+   * What a step comes to that is found done on all disks. The attempt that did it may not have come to its look for a migration, which was
+   * begun beside it then: nothing is decided without one.
+   */
+  async adopt(step: Step, context: StepContext): Promise<Json> {
+    const isLooked = this.#decision.isForward || !this.decidesAt(step) || step.rollsBack !== undefined;
+    const isLeft = this.#plan.operation === 'snapshot' && !canUndoSnapshots(this.#plan);
+    if (!isLooked && !isLeft) expectNotMigrating(await lookAtGuest(context.qmp), 'applied');
+    return (await step.adopt?.(context)) ?? null;
   }
 
   /**

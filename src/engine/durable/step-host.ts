@@ -201,7 +201,7 @@ export class StepHost {
       const nothingSentYet = !mayBeThere && number === 1;
       const { context, todo } = await this.#look(name, step, nothingSentYet, persistence);
       this.#pause.found(step, todo.length === context.plan.disks.length);
-      if (todo.length === 0) return (await step.adopt?.(context)) ?? null;
+      if (todo.length === 0) return this.#decider.adopt(step, context);
       const began = this.#parts.clock.now();
       const value = await this.#decider.alongside(name, step, step.do(context, todo));
       if (step.pause === 'stalls') this.#pause.measure(began);
