@@ -127,6 +127,71 @@ describe('snapshot --group', () => {
   });
 });
 
+describe('copy --group', () => {
+  const clones = (guests: readonly Guest[]) =>
+    guests.map(({ disks, ...guest }) => ({
+      ...guest,
+      disks: disks.map(({ disk, overlay }) => ({ disk, to: overlay })),
+    }));
+
+  test('with --plan prints what would be done on each guest, and does nothing', async () => {
+    const { file, run, fronts } = await scene(clones);
+    const { status, out } = await run('copy', '--group', file, '--finish', 'clone', '--plan', '--json');
+    const plans = out.map(line => JSON.parse(line));
+    expect([status, plans.map(({ operation, finish }) => [operation, finish])]).toEqual([
+      0,
+      [
+        ['copy', 'clone'],
+        ['copy', 'clone'],
+      ],
+    ]);
+    expect(fronts()).toEqual(OLD);
+  });
+
+  test('takes relative names from where it is started', async () => {
+    const here = (guests: readonly Guest[]) =>
+      clones(guests).map((each, at) => ({ ...each, disks: [{ disk: 'disk0', to: `copy${at}.qcow2` }] }));
+    const { folder, file, run } = await scene(here);
+    const { out } = await run('copy', '--group', file, '--plan', '--json');
+    expect(out.map(line => JSON.parse(line).disks[0].image.file)).toEqual(
+      [0, 1].map(at => join(folder, `copy${at}.qcow2`)),
+    );
+  });
+
+  test.each<readonly [string, readonly string[], RegExp]>([
+    ['--finish pivot', ['--finish', 'pivot'], /a group is cloned, and cannot pivot/],
+    ['--qmp', ['--qmp', '/x'], /--qmp does not go with --group/],
+    ['--sync-writes', ['--sync-writes'], /--sync-writes does not go with --group/],
+  ])('is refused with %s', async (_, args, words) => {
+    const { file, run } = await scene(clones);
+    expect(await run('copy', '--group', file, ...args)).toMatchObject({
+      ...{ status: 2, err: expect.stringMatching(words) },
+    });
+  });
+
+  test.each<readonly [string, (guests: readonly Guest[]) => unknown, RegExp]>([
+    ['overlays', guests => guests, /guest 1 of the group: .*to.*/],
+    ['another end', guests => clones(guests).map(each => ({ ...each, finish: 'leave' })), /is a clone/],
+    ['no list', guests => guests[0], /is no JSON array.*help copy/],
+  ])('is refused for a file of %s', async (_, change, words) => {
+    const { file, run } = await scene(change);
+    expect(await run('copy', '--group', file)).toMatchObject({
+      ...{ status: 2, err: expect.stringMatching(words) },
+    });
+  });
+
+  test('is not what snapshot --group does, whose file names no end', async () => {
+    const { file, run } = await scene(guests => clones(guests).map(each => ({ ...each, finish: 'clone' })));
+    expect((await run('snapshot', '--group', file)).err).toMatch(/"blocksaga copy --group" clones guests/);
+  });
+
+  test('without it, a guest and its disks must be named', async () => {
+    const { run } = await scene();
+    expect((await run('copy')).err).toMatch(/'--qmp <address>' not specified.*--group FILE.*help copy/);
+    expect((await run('copy', '--qmp', '/x')).err).toMatch(/'--disk <disk>' not specified/);
+  });
+});
+
 /** The process that begins what this journal has is another one, which has died. */
 const DEAD: Processes = {
   self: { ...systemProcesses().self, pid: 4_194_000, startedAt: '1' },

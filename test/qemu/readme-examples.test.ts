@@ -65,6 +65,11 @@ const writeGroup = async ({ vm, images }: Place) => {
   await writeFile(join(images, 'shop.json'), JSON.stringify([{ qmp: vm.monitor, disks }]));
 };
 
+const writeBackup = async ({ vm, images, news }: Place) => {
+  const disks = [{ disk: 'disk0', to: join(news, 'backup.qcow2') }];
+  await writeFile(join(images, 'shop-backup.json'), JSON.stringify([{ qmp: vm.monitor, disks }]));
+};
+
 const PLAYED: Readonly<Record<string, Played>> = {
   snapshot: { chain: ['a', ...OLD] },
   'snapshot --group': { before: writeGroup, chain: ['a', ...OLD] },
@@ -72,6 +77,7 @@ const PLAYED: Readonly<Record<string, Played>> = {
   copy: { chain: ['a'] },
   'copy with base=': { chain: ['a', 'base'] },
   'copy --finish clone': {},
+  'copy --group': { before: writeBackup },
   'copy --finish leave': {},
   pivot: { before: wait, chain: ['a'] },
   abort: { before: wait },

@@ -1,11 +1,12 @@
 /** `blocksaga copy`: copies N disks elsewhere and switches all of them, or none. Only reads its options. */
 import type { Command } from 'commander';
 import type { Guest } from '../../engine/connection/guest.ts';
-import { definedOnly } from '../../errors.ts';
+import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { isNbdAddress } from '../../images/nbd-address.ts';
 import type { CopyRequest } from '../../operations/requests.ts';
 import type { Finish, Strategy } from '../../plan/plan.ts';
 import { type DiskKeys, flagsOf, readDiskOption, refuseDisk } from '../options/disk-option.ts';
+import { CLONES_HELP } from '../options/group-file.ts';
 import { NEW_IMAGE_HELP, NEW_IMAGE_KEYS, readNewImage } from '../options/new-image-option.ts';
 import {
   absoluteFile,
@@ -26,6 +27,7 @@ import {
 import type { CliContext } from '../print/context.ts';
 import type { Finished } from '../print/exit-status.ts';
 import { runSagaCommand } from '../saga/run-saga-command.ts';
+import { runGroup, withGuest } from './whole-group.ts';
 
 const KEYS: DiskKeys = {
   to: 'FILE',
@@ -75,9 +77,12 @@ Examples:
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/new/a.raw,raw,preallocation=falloc,aio=native,owner=107:107,mode=0600
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/dev/vg/a,reuse,format=raw --plan
   $ blocksaga copy --qmp /run/vm.qmp --disk disk0,to=/dev/vg/a,initialize,format=qcow2
+  $ blocksaga copy --group /etc/blocksaga/shop-backup.json --id backup-2026-11-29
+${CLONES_HELP}
 ${SAGA_HELP}`;
 
 interface CopyOptions extends SagaOptions {
+  readonly group?: string;
   readonly finish?: Finish;
   readonly strategy?: Strategy | 'auto';
   readonly parallel?: number;
@@ -95,11 +100,12 @@ export function defineCopy(program: Command, context: CliContext, finished: Fini
     .description(
       'Mirrors N disks of a running guest to new images and switches all of them at once, or none.',
     )
-    .requiredOption(
+    .option(
       '--disk <disk>',
       'DISK,to=FILE[,format=F][,encrypt=ID][,base=IMAGE][,shallow][,reuse|,initialize][,raw][,relative][,...]; repeatable',
       collect,
     )
+    .option('--group <file>', 'clones of several guests at one instant, all or none; see below')
     .option(
       '--finish <how>',
       'pivot (switch), clone (keep the copies of one instant), abort, leave (default: pivot)',
@@ -120,7 +126,18 @@ export function defineCopy(program: Command, context: CliContext, finished: Fini
       "with clone: the guest agent's socket: freeze the guest's file systems meanwhile",
     )
     .addHelpText('after', HELP);
-  addSagaOptions(command).action(async (options: CopyOptions) => {
+  addSagaOptions(command, { needsMonitor: false }).action(async (given: Partial<CopyOptions>) => {
+    if (given.group !== undefined) {
+      const { finish = 'clone', group, ...others } = given;
+      if (finish !== 'clone')
+        throw new BlocksagaError(
+          'REQUEST_INVALID',
+          `a group is cloned, and cannot ${finish}: leave --finish out`,
+        );
+      finished(await runGroup('copy', { ...others, group }, context));
+      return;
+    }
+    const options = withGuest('copy', given);
     const request = copyRequest(options, context);
     finished(
       await runSagaCommand(

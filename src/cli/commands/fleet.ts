@@ -185,7 +185,7 @@ const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
     if (options.group === undefined) refuse('snapshot needs --group FILE: one object for each guest');
     const id = options.id ?? randomIds();
     const { maxBlackout: maxBlackoutMs } = options;
-    const members = readMembersFile(options.group, context).map(member => ({
+    const members = readMembersFile('snapshot', options.group, context).map(member => ({
       ...definedOnly({ maxBlackoutMs }),
       ...member,
     }));

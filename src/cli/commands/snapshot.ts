@@ -1,11 +1,11 @@
 /** `blocksaga snapshot`: puts overlays on N disks in one instant, all or none. Only reads its options. */
 import type { Command } from 'commander';
 import type { Guest } from '../../engine/connection/guest.ts';
-import { BlocksagaError, definedOnly } from '../../errors.ts';
+import { definedOnly } from '../../errors.ts';
 import type { SnapshotRequest } from '../../operations/requests.ts';
 import type { Strategy } from '../../plan/plan.ts';
 import { type DiskKeys, flagsOf, readDiskOption, refuseDisk } from '../options/disk-option.ts';
-import { GROUP_HELP } from '../options/group-file.ts';
+import { SNAPSHOTS_HELP } from '../options/group-file.ts';
 import { NEW_IMAGE_HELP, NEW_IMAGE_KEYS, readNewImage } from '../options/new-image-option.ts';
 import {
   absoluteFile,
@@ -26,7 +26,7 @@ import {
 import type { CliContext } from '../print/context.ts';
 import type { Finished } from '../print/exit-status.ts';
 import { runSagaCommand } from '../saga/run-saga-command.ts';
-import { snapshotGroup } from './snapshot-group.ts';
+import { runGroup, withGuest } from './whole-group.ts';
 
 const KEYS: DiskKeys = {
   overlay: 'FILE',
@@ -63,7 +63,7 @@ Examples:
 With mirrors the saga waits at READY when the snapshot is taken: "blocksaga pivot move" switches all disks onto the mirrors,
 "blocksaga abort move --keep-snapshot" takes the mirrors away, "blocksaga abort move" the overlays too, with all that they
 hold moved into the images below them.
-${GROUP_HELP}
+${SNAPSHOTS_HELP}
 ${SAGA_HELP}`;
 
 interface SnapshotOptions extends SagaOptions {
@@ -108,10 +108,10 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
     .addHelpText('after', HELP);
   addSagaOptions(command, { needsMonitor: false }).action(async (given: Partial<SnapshotOptions>) => {
     if (given.group !== undefined) {
-      finished(await snapshotGroup({ ...given, group: given.group }, context));
+      finished(await runGroup('snapshot', { ...given, group: given.group }, context));
       return;
     }
-    const options = withGuest(given);
+    const options = withGuest('snapshot', given);
     const request = snapshotRequest(options, context);
     finished(
       await runSagaCommand(
@@ -121,14 +121,6 @@ export function defineSnapshot(program: Command, context: CliContext, finished: 
       ),
     );
   });
-}
-
-/** Throws REQUEST_INVALID for what one guest cannot be without. */
-function withGuest({ qmp, disk, ...options }: Partial<SnapshotOptions>): SnapshotOptions {
-  const missing = qmp === undefined ? '--qmp <address>' : disk === undefined ? '--disk <disk>' : undefined;
-  if (qmp !== undefined && disk !== undefined) return { ...options, qmp, disk };
-  const why = `required option '${missing}' not specified; several guests at once are named in a file: --group FILE`;
-  throw new BlocksagaError('REQUEST_INVALID', `${why} (see blocksaga help snapshot)`);
 }
 
 /** The request that these options make. Throws REQUEST_INVALID. */

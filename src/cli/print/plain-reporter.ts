@@ -10,10 +10,13 @@ const STEP_PERCENT = 10;
 export class PlainReporter implements Reporter {
   readonly #context: CliContext;
   readonly #told = new Map<string, string>();
+  readonly #of: string;
   #phase = '';
 
-  constructor(context: CliContext) {
+  /** `of` is put before the names of disks, where several guests are told of. */
+  constructor(context: CliContext, of = '') {
     this.#context = context;
+    this.#of = of;
   }
 
   begun({ saga, vm }: Begun): void {
@@ -29,7 +32,7 @@ export class PlainReporter implements Reporter {
       const news = status === 'running' ? `${words} ${tenth}` : words;
       if (this.#told.get(disk) === news) return;
       this.#told.set(disk, news);
-      this.#context.write(`  ${disk}: ${words}, ${progressInWords(currentBytes, totalBytes)}`);
+      this.#context.write(`  ${this.#of}${disk}: ${words}, ${progressInWords(currentBytes, totalBytes)}`);
       return;
     }
     const { phase, words } = phaseOf(notice.state);

@@ -22,12 +22,13 @@ export function groupInWords({
   members,
 }: GroupResult): readonly string[] {
   const guests = members.length === 2 ? 'both guests' : `all ${members.length} guests`;
+  const images = members.some(({ operation }) => operation === 'copy') ? 'copies' : 'overlays';
   const pause = blackoutMs === null ? '' : `no guest was paused for longer than ${blackoutMs.toFixed(1)} ms`;
   const waited = waitedMs === null ? '' : `, ${waitedMs.toFixed(1)} ms of it for one another`;
   const figures = pause === '' ? [] : [`  ${pause}${waited}`];
   switch (outcome) {
     case 'committed':
-      return [`group ${group}: committed, ${guests} have their overlays, of one instant`, ...figures];
+      return [`group ${group}: committed, ${guests} have their ${images}, of one instant`, ...figures];
     case 'rolledBack':
       return [
         `group ${group}: rolled back${isAsked(error) ? ', as asked' : ''}, no disk of any guest has changed`,

@@ -12,6 +12,7 @@ import type { CliContext } from '../print/context.ts';
 import { EXIT, exitStatusOf, worstStatus } from '../print/exit-status.ts';
 import { jsonLine } from '../print/json-lines.ts';
 import { JsonReporter } from '../print/json-reporter.ts';
+import { PlainReporter } from '../print/plain-reporter.ts';
 import { groupInWords, resultInWords } from '../print/summary.ts';
 import { countOf } from '../print/words.ts';
 import { type ListenerOptions, listenersOf } from './listeners.ts';
@@ -74,9 +75,15 @@ function leave(group: Group | undefined, context: CliContext): void {
 function tellBegun(group: Group, options: { readonly json?: boolean }, context: CliContext): void {
   const { id, members } = group;
   if (!options.json) {
-    context.write(`group ${id}: snapshots of ${countOf(members.length, 'guest')} at one instant`);
-    for (const saga of members)
+    const what = members.some(saga => saga.operation === 'copy') ? 'clones' : 'snapshots';
+    context.write(`group ${id}: ${what} of ${countOf(members.length, 'guest')} at one instant`);
+    for (const saga of members) {
       context.write(`  saga ${saga.id}: ${countOf(saga.plan.disks.length, 'disk')} of VM ${saga.vm}`);
+      const reporter = new PlainReporter(context, `${saga.vm} `);
+      saga.subscribe(notice => {
+        if (notice.type === 'progress') reporter.notice(notice);
+      });
+    }
     return;
   }
   context.write(jsonLine({ type: 'group', id, members: members.map(({ id: saga, vm }) => ({ saga, vm })) }));

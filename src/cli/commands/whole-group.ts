@@ -1,9 +1,9 @@
-/** `blocksaga snapshot --group`: snapshots of several guests at one instant. Only reads its options. */
+/** `--group` of `snapshot` and of `copy`: snapshots or clones of several guests at one instant. Only reads the options. */
 import { createEngine } from '../../engine/engine.ts';
 import { BlocksagaError, definedOnly } from '../../errors.ts';
 import { memoryJournal } from '../../journal/memory.ts';
 import { openJournal } from '../../journal/sqlite.ts';
-import { readGroupFile } from '../options/group-file.ts';
+import { type GroupCommand, readGroupFile } from '../options/group-file.ts';
 import { journalOf, onCommitOption, type SagaOptions } from '../options/shared-options.ts';
 import type { CliContext } from '../print/context.ts';
 import { EXIT } from '../print/exit-status.ts';
@@ -28,11 +28,15 @@ const OF_ONE_GUEST = {
   strategy: '--strategy',
   parallel: '--parallel',
   bandwidth: '--bandwidth',
+  granularity: '--granularity',
+  bufSize: '--buf-size',
+  syncWrites: '--sync-writes',
   without: '--without',
 } as const;
 
 /** Runs it, or prints its plans, and gives the exit status. Throws refusals. */
-export async function snapshotGroup(
+export async function runGroup(
+  command: GroupCommand,
   options: GroupOptions & { readonly [option in keyof typeof OF_ONE_GUEST]?: unknown },
   context: CliContext,
 ): Promise<number> {
@@ -44,7 +48,7 @@ export async function snapshotGroup(
   }
   const { maxBlackout: maxBlackoutMs } = options;
   const common = { ...definedOnly({ maxBlackoutMs }), ...onCommitOption(options, context) };
-  const requests = readGroupFile(options.group, common, context);
+  const requests = readGroupFile(command, options.group, common, context);
   if (options.plan) {
     const engine = createEngine({ journal: memoryJournal() });
     for (const plan of await engine.planGroup(requests))
@@ -56,4 +60,15 @@ export async function snapshotGroup(
     warnOfOlder(journal, context);
     return statusOfGroup(await followGroup(engine => engine.group(requests, id), journal, options, context));
   });
+}
+
+/** Throws REQUEST_INVALID for what one guest cannot be without. */
+export function withGuest<O extends Partial<SagaOptions>>(
+  command: GroupCommand,
+  { qmp, disk, ...options }: O,
+): Omit<O, 'qmp' | 'disk'> & Pick<SagaOptions, 'qmp' | 'disk'> {
+  const missing = qmp === undefined ? '--qmp <address>' : disk === undefined ? '--disk <disk>' : undefined;
+  if (qmp !== undefined && disk !== undefined) return { ...options, qmp, disk };
+  const why = `required option '${missing}' not specified; several guests at once are named in a file: --group FILE`;
+  throw new BlocksagaError('REQUEST_INVALID', `${why} (see blocksaga help ${command})`);
 }
