@@ -3,8 +3,9 @@
  * connections that break, also because a process dies. What a message is and what is answered is the agents' own code.
  */
 
-import { errorTold, type Wire } from '../src/agent/junction-wire.ts';
+import { errorTold } from '../src/agent/junction-wire.ts';
 import type { LedGroups } from '../src/agent/led-groups.ts';
+import type { Wire } from '../src/agent/wire.ts';
 import type { PartOfGroup } from '../src/engine/durable/group-across.ts';
 import { BlocksagaError } from '../src/errors.ts';
 import type { Clock } from '../src/qmp/clock.ts';

@@ -15,6 +15,8 @@ export interface GroupScene {
   readonly guests: readonly StagedGuest[];
   /** Whether they are cloned; else their snapshots are taken. */
   readonly isCloned?: boolean;
+  /** How fast each copies, in bytes per second; as fast as it can unless said. */
+  readonly bandwidth?: number;
   /** Command or durable write, counted from 1, at which the process dies; null where it lives. */
   readonly diesAt: number | null;
   /** At which of them the first member is asked to roll back. */
@@ -154,9 +156,10 @@ export async function playGroup(scene: GroupScene): Promise<Played> {
 export function requestsOf(
   stage: Stage,
   guests: ReturnType<Stage['process']>['guests'],
-  { isCloned = false }: GroupScene,
+  { isCloned = false, bandwidth }: GroupScene,
 ) {
-  return stage.asked(guests, isCloned).map(each => ({ ...each, maxBlackoutMs: MAX_BLACKOUT_MS }));
+  const more = { maxBlackoutMs: MAX_BLACKOUT_MS, ...(bandwidth === undefined ? {} : { bandwidth }) };
+  return stage.asked(guests, isCloned).map(each => ({ ...each, ...more }));
 }
 
 export function leftoversIn(journal: Pick<Journal, 'sagas'>): readonly string[] {

@@ -88,6 +88,7 @@ async function play(scene: HostsScene, stage: Stage): Promise<Played> {
       const junction = new FollowedJunction(wireFrom(following)(group), HOST, {
         ...asked,
         clock: following.clock,
+        copies: scene.isCloned ?? false,
       });
       const hosts = {
         role: 'follows',

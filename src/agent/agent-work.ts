@@ -15,7 +15,7 @@ import { connectSocket } from '../qmp/socket.ts';
 import { findingsOf } from './findings.ts';
 import type { GroupsHere } from './groups-here.ts';
 import type { GuestsHere } from './guests-here.ts';
-import type { Verb } from './junction-wire.ts';
+import type { Verb } from './wire.ts';
 
 export const OPERATIONS = ['snapshot', 'copy', 'pull', 'commit', 'revert'] as const;
 export type Operation = (typeof OPERATIONS)[number];

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { BlocksagaError } from '../errors.ts';
 import { type AgentWork, isOperation, isSignal, OPERATIONS } from './agent-work.ts';
 import { bodyOf, expectJson, send } from './http.ts';
-import { isVerb } from './junction-wire.ts';
+import { isVerb } from './wire.ts';
 
 /** Throws what the work throws, and REQUEST_INVALID for what is no request of an agent. */
 export async function answerOf(

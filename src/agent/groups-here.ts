@@ -65,7 +65,7 @@ export class GroupsHere {
     body: object,
   ): Promise<Group> {
     const { with: hosts, leader } = body as { readonly with?: unknown; readonly leader?: unknown };
-    if (leader !== undefined) return engine.group(members, { id, hosts: this.#follow(id, leader) });
+    if (leader !== undefined) return engine.group(members, { id, hosts: this.#follow(id, leader, members) });
     if (hosts === undefined) return engine.group(members, { id });
     const lead = this.#lead(id, hosts);
     try {
@@ -104,7 +104,7 @@ export class GroupsHere {
     return { role: 'leads', hosts: names, lead: junctions => this.led.lead(id, junctions) };
   }
 
-  #follow(group: string, leader: unknown): Hosts {
+  #follow(group: string, leader: unknown, members: readonly MemberRequest[]): Hosts {
     const { host } = this.#options;
     const [name, agent] = [textIn(leader, 'host'), peerAddress(textIn(leader, 'agent'))];
     if (name === undefined || !NAME.test(name) || name === host)
@@ -113,7 +113,8 @@ export class GroupsHere {
         '"leader" is { "host", "agent" }: another host and its address',
       );
     const wire = wireTo({ agent, group, host }, this.#options.peers);
-    const junction = new FollowedJunction(wire, host, this.#following(group));
+    const copies = members.some(member => 'finish' in member);
+    const junction = new FollowedJunction(wire, host, { ...this.#following(group), copies });
     return { role: 'follows', host, leader: name, agent, junction };
   }
 

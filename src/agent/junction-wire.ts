@@ -8,25 +8,8 @@ import { hostIsGone, type Junction } from '../engine/group-hosts.ts';
 import { BlocksagaError, isErrorCode } from '../errors.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
 import { groupIsBack } from '../steps/step/barrier.ts';
-
-/** In their order; `left` and `refused` instead of what comes next, `decision` by a later process. */
-const VERBS = [
-  ...(['planned', 'prepared', 'converged', 'taken', 'confirmed'] as const),
-  ...(['left', 'refused', 'decision'] as const),
-] as const;
-export type Verb = (typeof VERBS)[number];
-
-export function isVerb(text: string): text is Verb {
-  return VERBS.some(each => each === text);
-}
-
-interface WireOptions {
-  readonly withinMs: number;
-  readonly signal?: AbortSignal;
-}
-
-/** One message and its answer. Rejects with what the leader has refused it with, or with GROUP where none has come. */
-export type Wire = (verb: Verb, body: object, options: WireOptions) => Promise<unknown>;
+import { CopyingPart } from './copying-part.ts';
+import type { Verb, Wire } from './wire.ts';
 
 /** For how long the parts of a group wait for one another, before anything is begun. */
 export const JOIN_MS = 15_000;
@@ -49,13 +32,18 @@ interface FollowingParts {
   readonly stop: AbortSignal;
   /** Hears why an answer is waited for. */
   readonly waits?: (why: string) => void;
+  /** Whether its guests are cloned: what the parts wait for one another may take hours. */
+  readonly copies?: boolean;
 }
+
+const NEVER = new AbortController().signal;
 
 export class FollowedJunction implements Junction {
   readonly #wire: Wire;
   readonly #parts: FollowingParts;
   readonly #host: string;
   readonly #left = new AbortController();
+  readonly #copying: CopyingPart | undefined;
   #attempt = '';
   #isRefused = false;
 
@@ -63,6 +51,12 @@ export class FollowedJunction implements Junction {
     this.#wire = wire;
     this.#host = host;
     this.#parts = parts;
+    const signal = AbortSignal.any([this.#left.signal, parts.stop]);
+    if (parts.copies) this.#copying = new CopyingPart(wire, parts.clock, signal);
+  }
+
+  get left(): AbortSignal {
+    return this.#copying?.leaderLeft ?? NEVER;
   }
 
   async planned(): Promise<string> {
@@ -74,6 +68,7 @@ export class FollowedJunction implements Junction {
         const attempt = textIn(told, 'attempt');
         if (attempt === undefined) throw groupIsBack('the leader answers something else');
         this.#attempt = attempt;
+        void this.#copying?.follow(attempt);
         return attempt;
       } catch (error) {
         // It may be asked a moment later than this one.
@@ -89,11 +84,11 @@ export class FollowedJunction implements Junction {
   }
 
   async prepared(): Promise<void> {
-    await this.#meet('prepared', PREPARE_MS);
+    await (this.#copying?.come('prepared') ?? this.#meet('prepared', PREPARE_MS));
   }
 
   async converged(): Promise<void> {
-    await this.#meet('converged', PREPARE_MS);
+    await this.#copying?.come('converged');
   }
 
   async taken(withinMs: number): Promise<void> {
@@ -135,7 +130,7 @@ export class FollowedJunction implements Junction {
     }
   }
 
-  async #meet(verb: 'prepared' | 'converged' | 'taken', withinMs: number): Promise<void> {
+  async #meet(verb: 'prepared' | 'taken', withinMs: number): Promise<void> {
     try {
       await this.#ask(verb, withinMs);
     } catch (error) {
@@ -146,7 +141,7 @@ export class FollowedJunction implements Junction {
 
   #ask(verb: Verb, withinMs: number): Promise<unknown> {
     const signal = AbortSignal.any([this.#left.signal, this.#parts.stop]);
-    const body = { attempt: this.#attempt, withinMs };
+    const body = { attempt: this.#attempt, withinMs, copies: this.#copying !== undefined };
     return this.#wire(verb, body, { withinMs: withinMs + SPARE_MS, signal });
   }
 

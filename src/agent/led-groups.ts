@@ -10,7 +10,10 @@ import { BlocksagaError } from '../errors.ts';
 import { isSame } from '../inspect/local-only.ts';
 import type { Journal } from '../journal/journal.ts';
 import { type Clock, sleep } from '../qmp/clock.ts';
-import { ANSWER_MS, errorTold, JOIN_MS, PREPARE_MS, textIn, type Verb, WORDS_MAX } from './junction-wire.ts';
+import { groupIsBack } from '../steps/step/barrier.ts';
+import { COPYING, type Copying } from './copying-part.ts';
+import { ANSWER_MS, errorTold, JOIN_MS, PREPARE_MS, textIn, WORDS_MAX } from './junction-wire.ts';
+import { HOLD_MS, SILENCE_MS, type Verb } from './wire.ts';
 
 /** The longest that a vote may be good for. */
 const VOTE_MAX_MS = 60 * 60_000;
@@ -69,7 +72,10 @@ export class LedGroups {
       return { decided: decided ?? this.#known(group, host, textIn(body, 'attempt') ?? '') };
     }
     if (part !== undefined) return part.answer(verb, body, gone);
-    if (this.#journal.saga(group) !== undefined)
+    const isKnown = this.#journal.saga(group) !== undefined;
+    // It cannot have committed without this part.
+    if (isKnown && verb === 'following') throw groupIsBack('it has ended on the host that leads it');
+    if (isKnown)
       throw new BlocksagaError('SAGA_STATE', `group ${group} has been begun here before; take a new id`, {
         saga: group,
       });
@@ -110,6 +116,10 @@ class LedPart {
   #at: { readonly phase: Phase; isMet: boolean } | undefined;
   #decided: Promise<Decided> | undefined;
   #isOver = false;
+  /** What a part that copies has come to, until all have. */
+  #following: Promise<void> = Promise.resolve();
+  /** Never resolves, and rejects when the group is rolled back. */
+  readonly #left: Promise<void>;
   #cancel: () => void;
   /** Also between two steps: its process has died. */
   readonly #broken = () => this.end('its connection has broken');
@@ -117,6 +127,11 @@ class LedPart {
   constructor(junction: Junction, clock: Clock) {
     this.#junction = junction;
     this.#clock = clock;
+    const { left } = junction;
+    this.#left = new Promise((_, reject) =>
+      left.addEventListener('abort', () => reject(left.reason), { once: true }),
+    );
+    this.#left.catch(() => undefined); // told to a part that copies
     this.#cancel = clock.after(JOIN_MS, () => this.end(`it has not come within ${JOIN_MS / 1_000} s`));
   }
 
@@ -136,7 +151,9 @@ class LedPart {
     if (verb === 'refused') return this.#refused(body);
     if (verb === 'planned') {
       this.#come('planned');
-      this.#attempt = await this.#met(this.#junction.planned(), gone);
+      // One that copies is known by its questions, whatever becomes of a connection in all the time that it takes.
+      const copies = new Map<string, unknown>(Object.entries(body ?? {})).get('copies') === true;
+      this.#attempt = await this.#met(this.#junction.planned(), copies ? NEVER : gone);
       this.#expectNext(PREPARE_MS + SPARE_MS);
       return { attempt: this.#attempt };
     }
@@ -145,15 +162,36 @@ class LedPart {
       this.end(textIn(body, 'why')?.slice(0, WORDS_MAX) ?? 'it has left');
       return {};
     }
+    if (verb === 'following') return this.#follow(textIn(body, 'at') ?? '');
     this.#come(verb);
-    if (verb === 'prepared' || verb === 'converged') {
-      await this.#met(this.#junction[verb](), gone);
+    if (verb === 'prepared') {
+      await this.#met(this.#junction.prepared(), gone);
       this.#expectNext(PREPARE_MS + SPARE_MS);
     } else {
       await this.#met(this.#junction.taken(withinMsIn(body)), gone);
       this.#expectNext(ANSWER_MS);
     }
     return {};
+  }
+
+  /** Answers at once what is new, and within a moment that nothing is. Throws GROUP when the group is rolled back. */
+  async #follow(at: string): Promise<object> {
+    this.#cancel();
+    if (this.#isOver || !isCopying(at)) throw this.#outOfOrder(at);
+    if (at !== 'copying' && at !== this.#at?.phase) {
+      this.#come(at);
+      this.#following = this.#junction[at]();
+      this.#following.catch(() => undefined); // told to who asks
+    }
+    const news = at === 'copying' ? this.#left : this.#following;
+    let isMet = false;
+    const meeting = news.then(() => {
+      isMet = true;
+    });
+    await Promise.race([meeting, sleep(this.#clock, HOLD_MS)]);
+    if (isMet && this.#at?.phase === at) this.#at.isMet = true;
+    this.#expectNext(SILENCE_MS);
+    return { met: isMet };
   }
 
   /** Undefined where it is not this attempt's. One that asks anew without having answered never will: it is in a later process. */
@@ -213,6 +251,7 @@ class LedPart {
   }
 
   #expectNext(withinMs: number): void {
+    this.#cancel();
     this.#cancel = this.#clock.after(withinMs, () =>
       this.end(`nothing was heard of it for ${withinMs / 1_000} s`),
     );
@@ -226,6 +265,12 @@ class LedPart {
   #isAttempt(body: unknown): boolean {
     return this.#attempt !== undefined && isSame(textIn(body, 'attempt') ?? '', this.#attempt);
   }
+}
+
+const NEVER = new AbortController().signal;
+
+function isCopying(text: string): text is Copying {
+  return COPYING.some(each => each === text);
 }
 
 function withinMsIn(body: unknown): number {

@@ -6,8 +6,9 @@
 import { Agent as HttpAgent, request as requestInClear } from 'node:http';
 import { request as requestByTls, Agent as TlsAgent } from 'node:https';
 import { BlocksagaError } from '../errors.ts';
-import { errorTold, type Wire } from './junction-wire.ts';
+import { errorTold } from './junction-wire.ts';
 import { faultOfServer, isFinal } from './tls-fault.ts';
+import type { Wire } from './wire.ts';
 
 export interface PeerOptions {
   readonly token: string;

@@ -47,7 +47,7 @@ export class LedParts {
     this.junctions = new Map(
       hosts.map((host, at) => {
         const index = members + at;
-        const { left, looked, hasLooked, resumed, sawPaused, ...barrier } = meeting.member(index);
+        const { looked, hasLooked, resumed, sawPaused, ...barrier } = meeting.member(index);
         const junction: Junction = {
           ...barrier,
           planned: async () => {

@@ -40,6 +40,7 @@ export class Rendezvous {
     this.#clock = clock;
     this.#decide = decide;
     this.#above = above;
+    above?.left.addEventListener('abort', () => this.#end(above.left.reason), { once: true });
   }
 
   /** For how long the first that voted waited for the last; null where not all did. */
@@ -137,7 +138,7 @@ export class Rendezvous {
 type Above = Omit<Barrier, 'confirmed' | OfHost>;
 
 /** What the members of one host tell each other alone. */
-export type OfHost = 'left' | 'looked' | 'hasLooked' | 'resumed' | 'sawPaused';
+export type OfHost = 'looked' | 'hasLooked' | 'resumed' | 'sawPaused';
 
 /** One thing that all members come to before any goes on. */
 class Meeting {

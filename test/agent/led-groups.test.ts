@@ -1,7 +1,7 @@
 /** What the agent of another host may say of its part of a group, in which order, and what has no effect. */
 import { describe, expect, it } from 'vitest';
-import type { Verb } from '../../src/agent/junction-wire.ts';
 import { LedGroups } from '../../src/agent/led-groups.ts';
+import type { Verb } from '../../src/agent/wire.ts';
 import { beginGroup, commitGroup } from '../../src/engine/durable/group-register.ts';
 import type { Junction } from '../../src/engine/group-hosts.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
@@ -20,10 +20,12 @@ function scene() {
   const came: string[] = [];
   const decided = Promise.withResolvers<void>();
   const met = Promise.withResolvers<void>();
+  const left = new AbortController();
   const junction: Junction = {
     planned: async () => ATTEMPT,
     prepared: async () => void came.push('prepared'),
     converged: async () => void came.push('converged'),
+    left: left.signal,
     taken: async withinMs => {
       came.push(`taken for ${withinMs} ms`);
       await met.promise;
@@ -34,6 +36,7 @@ function scene() {
     },
     leave: why => {
       came.push(`left: ${why}`);
+      left.abort(groupIsBack(why));
       met.reject(groupIsBack(why));
       decided.reject(groupIsBack(why));
     },

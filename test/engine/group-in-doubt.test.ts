@@ -20,6 +20,7 @@ function leader(change: Partial<Junction> = {}) {
     planned: async () => ATTEMPT,
     prepared: async () => undefined,
     converged: async () => undefined,
+    left: new AbortController().signal,
     taken: async () => undefined,
     confirmed: () => {
       answered.resolve();
