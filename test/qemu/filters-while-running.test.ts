@@ -10,7 +10,6 @@ import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts';
 import { byOne, often } from '../tiers/tier.ts';
 import { onEachVersion } from './each-version.ts';
-import { BUSY_PACING_US } from './pace.ts';
 
 const BUSES: readonly { readonly bus: GuestBus; readonly disks: number }[] = [
   { bus: 'virtio-blk', disks: 8 },
@@ -53,7 +52,7 @@ onEachVersion((qemu, version) => {
       test.each(BUSES.filter(({ bus }) => onOne(version, bus)))(
         'is put below filters and out again: $disks $bus',
         async ({ bus, disks }) => {
-          await using vm = await startGuestVm({ disks, bus, qemu, pacingUs: BUSY_PACING_US });
+          await using vm = await startGuestVm({ disks, bus, qemu });
           await vm.witness.execute('object-add', { 'qom-type': 'throttle-group', id: 'group' });
           const before = await fronts(vm);
           await vm.awaitWrites(disks * 4);
