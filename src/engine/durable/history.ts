@@ -54,6 +54,8 @@ export class History {
   decision: 'forward' | 'back' | undefined;
   /** Whether the saga was stranded, and its guest may have been resumed from the middle of a pause. */
   rescued = false;
+  /** Before it was stranded last. */
+  #wasRescued = false;
   /** Whether it was written behind that on which side each disk is. */
   sidesTold = false;
 
@@ -85,6 +87,7 @@ export class History {
   #read({ kind, step, body }: JournalRecord): void {
     if (kind === 'intent' && step === RESCUE) {
       // The step before had failed for good, and the saga could do no more. This process tries it again.
+      this.#wasRescued = this.rescued;
       this.rescued = true;
       const stranding = this.#steps.at(-1);
       if (stranding !== undefined) stranding.settled = undefined;
@@ -96,6 +99,8 @@ export class History {
       // It begins again where its first look had failed.
       if (last?.step === step && last.settled === undefined) this.#steps.pop();
       this.#steps.push({ step, observed: member(body, 'observed'), settled: undefined, reheld: false });
+    } else if (kind === 'outcome' && step === RESCUE) {
+      this.rescued = this.#wasRescued;
     } else if (kind === 'outcome') {
       const past = this.#steps.findLast(each => each.step === step);
       if (past !== undefined) past.settled = readSettled(body);
@@ -128,6 +133,9 @@ export const outcome = (step: string, value: Json, abort: boolean): NewRecord =>
   step,
   body: { value, abort },
 });
+
+/** Of a stranded saga whose guest was not resumed, as its disks were not where that may be: it is in its pause still. */
+export const staysPaused = (): NewRecord => outcome(RESCUE, { guest: 'paused' }, false);
 
 export const failedOutcome = (step: string, error: ErrorRecord): NewRecord => ({
   kind: 'outcome',

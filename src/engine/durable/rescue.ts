@@ -5,12 +5,14 @@
 import { BlocksagaError } from '../../errors.ts';
 import { readGraph } from '../../guest/graph.ts';
 import { isMigrating, lookAtGuest } from '../../guest/migration.ts';
+import type { NewRecord } from '../../journal/journal.ts';
 import type { Plan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, GUEST_FIRST, type StepName } from '../../steps/all-steps.ts';
 import { findHalfBack } from '../../steps/mirror/half-back.ts';
 import { inAnyCase } from '../../steps/step/in-any-case.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
+import { intent, RESCUE, staysPaused } from './history.ts';
 import { isEdge } from './pause.ts';
 
 /** How a stranded saga is recorded: its guest may be paused, and is resumed before the journal is waited for. */
@@ -26,28 +28,31 @@ export interface Stranded {
   context(name: StepName): Promise<StepContext>;
   /** Tries until it succeeds, or as often as is worth it. */
   insist(act: () => Promise<void>): Promise<void>;
-  /** Writes down that the saga is stranded. */
-  record(): Promise<void>;
+  /** Writes down that the saga is stranded, and what came of it. */
+  record(what: NewRecord): Promise<void>;
 }
 
 /** Throws the first failure after having tried all; VM_BUSY, with nothing done, when the VM is another process's by now. */
 export async function rescueGuest(stranded: Stranded): Promise<void> {
   const failures: unknown[] = [];
-  await stranded.record().catch(error => failures.push(error));
+  await stranded.record(intent(RESCUE, null)).catch(error => failures.push(error));
   const [refusal] = failures;
   // Any other failure, also of a journal that the caller passed, only says that it was not written.
   if (refusal instanceof BlocksagaError && refusal.code !== 'JOURNAL') throw refusal;
   const isRecorded = refusal === undefined;
+  let isHeld = false;
   for (const [name, over] of GUEST_FIRST) {
     const step: Step = ALL_STEPS[name];
     if (!stranded.hasBegun(name) || stranded.outcomes.has(over) || !('undo' in step)) continue;
     const act = async () => {
       const context = await stranded.context(name);
       const undo = async (): Promise<void> => {
+        isHeld &&= !isEdge(step);
         await step.undo(context, stranded.outcomes.get(name));
       };
       // A thaw changes nothing on any side.
       if (!isEdge(step)) return undo();
+      isHeld = true;
       await expectNotLeaving(context);
       const halfBack = SWITCHES_OF_MIRRORS.some(stranded.hasBegun) ? await findHalfBack(context) : undefined;
       if (halfBack !== undefined) return void failures.push(halfBack);
@@ -57,6 +62,7 @@ export async function rescueGuest(stranded: Stranded): Promise<void> {
     };
     await stranded.insist(act).catch(error => failures.push(error));
   }
+  if (isHeld) await stranded.record(staysPaused()).catch(error => failures.push(error));
   if (failures.length > 0) throw failures[0];
 }
 

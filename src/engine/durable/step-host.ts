@@ -22,16 +22,7 @@ import { Attempts, UNDO } from './attempts.ts';
 import { Contexts } from './contexts.ts';
 import { Decider } from './decider.ts';
 import { Decision } from './decision.ts';
-import {
-  failedOutcome,
-  intent,
-  isSeen,
-  outcome,
-  type PastStep,
-  REENTRY,
-  RESCUE,
-  type Settled,
-} from './history.ts';
+import { failedOutcome, intent, isSeen, outcome, type PastStep, REENTRY, type Settled } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import { Insistence } from './insistence.ts';
 import { inDoubt, missing, notBegun } from './missing.ts';
@@ -136,7 +127,7 @@ export class StepHost {
       hasBegun: name => this.#contexts.observed.has(name),
       context: this.#contexts.of,
       insist: act => this.#insistence.retry(act, ANY),
-      record: () => this.#parts.journal.append(this.#parts.lease, [intent(RESCUE, null)], SOON),
+      record: what => this.#parts.journal.append(this.#parts.lease, [what], SOON),
     });
     return { abort: false };
   }

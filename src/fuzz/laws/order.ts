@@ -94,7 +94,8 @@ export class WireOrder {
       this.#left.push(namesOf(place, this.#named[place] ?? place));
     }
     if (kind === 'intent') this.#open = step;
-    if (kind === 'outcome' && !NO_STEPS.has(step)) this.#open = undefined;
+    // A next process tries again what had stranded the saga, without another intent.
+    if (kind === 'outcome' && !NO_STEPS.has(step) && plain(step) !== RESCUE) this.#open = undefined;
   }
 }
 
@@ -167,6 +168,8 @@ class RecordOrder {
 
   ended({ step, body }: JournalRecord): string | undefined {
     const under = this.#open;
+    // Its guest was not resumed; a next process tries again what had stranded it.
+    if (plain(step) === RESCUE && under === step) return undefined;
     this.#open = undefined;
     if (under !== step && plain(under ?? '') !== RESCUE)
       return `${step} ended while ${under ?? 'nothing'} was under way`;
