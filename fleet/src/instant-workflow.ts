@@ -1,5 +1,5 @@
 /**
- * A snapshot of several guests at one instant, as a workflow that is keyed by its id. The agents of their hosts take it among themselves:
+ * Snapshots or clones of several guests at one instant, as a workflow that is keyed by its id. The agents of their hosts take it among themselves:
  * that of the first guest leads, and each is given its part until all have it. Nothing of Restate lies in the pause, nor decides
  * anything: it hands out the parts and looks until all have ended.
  */
@@ -23,6 +23,8 @@ type MemberRequest = z.infer<typeof memberRequest>;
 export const INSTANT = 'instant';
 const FIRST_LOOK_MS = 100;
 const LAST_LOOK_MS = 2_000;
+/** Clones copy for hours, and each look is kept. */
+const LAST_LOOK_AT_CLONES_MS = 30_000;
 const CALL = { initialRetryInterval: 100, maxRetryDuration: 40_000 } as const;
 /** It is looked again anyway. */
 const LOOK = { initialRetryInterval: 100, maxRetryAttempts: 3 } as const;
@@ -60,7 +62,9 @@ export function instantWorkflow(call: AgentCall) {
         }
         const parts = await partsOf(ctx, read.data.members);
         await submit(ctx, call, parts);
-        for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, LAST_LOOK_MS)) {
+        const isCloned = read.data.members.some(({ finish }) => finish === 'clone');
+        const lastMs = isCloned ? LAST_LOOK_AT_CLONES_MS : LAST_LOOK_MS;
+        for (let waitMs = FIRST_LOOK_MS; ; waitMs = Math.min(2 * waitMs, lastMs)) {
           const standings = await look(ctx, call, parts);
           if (standings !== undefined) return inOne(standings);
           await ctx.sleep(waitMs);
@@ -92,7 +96,7 @@ async function submit(ctx: restate.WorkflowContext, call: AgentCall, parts: read
 
 /** The id is used up with it: a workflow runs once. */
 function givenUp({ message }: Error): restate.TerminalError {
-  const why = `${message}: given up after ${CALL.maxRetryDuration / 1000} s; a part of the group that has begun takes itself back where the others do not come; an agent whose answer was lost may have its part all the same, and the snapshots are taken then: look at the guests, then ask again with another id`;
+  const why = `${message}: given up after ${CALL.maxRetryDuration / 1000} s; a part of the group that has begun takes itself back where the others do not come; an agent whose answer was lost may have its part all the same, and the snapshots or copies are there then: look at the guests, then ask again with another id`;
   return new restate.TerminalError(why, { errorCode: 500 });
 }
 

@@ -109,6 +109,18 @@ describe('an instant of guests on two hosts', () => {
     assert.deepEqual([again.body, await world()], [body, onOverlays('i1')]);
   });
 
+  test('of clones leaves copies of both beside them, and both on where they were', async () => {
+    const before = await world();
+    const members = GUESTS.map(vm => ({
+      ...{ vm, finish: 'clone', maxBlackoutMs: MAX_BLACKOUT_MS },
+      disks: imagesOf(vm, 'c1').map((to, disk) => ({ disk: `dev${disk}`, to })),
+    }));
+    const { body } = await fleet.run('instant', 'c1', { members });
+    assert.equal(body['state'], 'committed', JSON.stringify(body));
+    assert.deepEqual(await world(), before);
+    for (const guest of GUESTS) for (const file of imagesOf(guest, 'c1')) assert.ok(existsSync(file), file);
+  });
+
   test('is refused as a whole where one guest is, with nothing begun on the other host', async () => {
     const before = await world();
     const [web, db] = membersOf('i2');

@@ -190,6 +190,18 @@ describe('fleet', () => {
     });
   });
 
+  test('has guests cloned at one instant', async () => {
+    const { run, folder, heard } = await scene({
+      'POST /instant/b1/run/send': {},
+      'GET /restate/workflow/instant/b1/attach': { id: 'b1', state: 'committed', members: [] },
+    });
+    const disks = [{ disk: 'disk0', to: '/backup/web.qcow2' }];
+    writeFileSync(join(folder, 'group.json'), JSON.stringify([{ vm: 'web', disks }]));
+    expect(await run('clone', '--group', 'group.json', '--id', 'b1')).toMatchObject({ status: 0 });
+    expect(heard.at(-2)?.body).toEqual({ members: [{ vm: 'web', finish: 'clone', disks }] });
+    expect((await run('clone')).err).toContain('clone needs --group FILE');
+  });
+
   test('tells what the guests of a move and of an instant have left, each with its own', async () => {
     const left = '/new/web.qcow2: whose it is cannot be told';
     const { run, folder } = await scene({

@@ -29,6 +29,7 @@ const HELP = `
   status [MOVE]         a move, guest by guest; without its id, the hosts
   stop MOVE             begins no further guest of a move; with the policy takeBackAll what was begun is taken back
   snapshot              the snapshots of --group at one instant, of guests on any hosts: all of them, or none
+  clone                 copies of the disks of the guests of --group, of one instant, for backups: all of them, or none
   abort GUEST           rolls back the saga of a guest that is under way
 
 A move plans all guests before any is touched. --policy says what a failure of one means:
@@ -48,6 +49,7 @@ Examples:
   $ blocksaga fleet vms --host h1
   $ blocksaga fleet abort web
   $ blocksaga fleet snapshot --group shop.json --max-blackout 500 --id nightly-2026-11-29
+  $ blocksaga fleet clone --group shop-backup.json --id backup-2026-11-29
 
 The same --id twice is the same move: it is not done again. Ctrl-C ends the waiting alone; "fleet status" tells the rest.
 BLOCKSAGA_FLEET stands for --ingress. How a fleet is set up: fleet/README.md.
@@ -56,7 +58,18 @@ Exit status: 0 done as asked, 1 some guests are where they were, 2 refused or no
 Restate has paused something; 5 where "hosts" or "status" would be 0 and it is not known what Restate has paused, which
 standard error tells.`;
 
-const ACTIONS = ['hosts', 'vms', 'join', 'leave', 'move', 'status', 'stop', 'snapshot', 'abort'] as const;
+const ACTIONS = [
+  'hosts',
+  'vms',
+  'join',
+  'leave',
+  'move',
+  'status',
+  'stop',
+  'snapshot',
+  'clone',
+  'abort',
+] as const;
 type Action = (typeof ACTIONS)[number];
 const POLICIES = ['stopAtFirst', 'goOn', 'takeBackAll'] as const;
 const FORMATS = ['qcow2', 'raw'] as const;
@@ -120,11 +133,11 @@ export function defineFleet(program: Command, context: CliContext, finished: Fin
     .option('--bandwidth <bytes>', 'bytes per second of each disk', readBytes('--bandwidth'))
     .option(
       '--max-blackout <ms>',
-      'how long each guest may be paused; with snapshot for those of FILE that say nothing themselves (default: 1000)',
+      'how long each guest may be paused; with --group for those of FILE that say nothing themselves (default: 1000)',
       readCount('--max-blackout'),
     )
-    .option('--group <file>', 'with snapshot: a JSON array with "vm" and "disks" for each guest')
-    .option('--id <id>', 'of the move or the snapshot: asked twice, it is done once')
+    .option('--group <file>', 'with snapshot or clone: a JSON array with "vm" and "disks" for each guest')
+    .option('--id <id>', 'of the move or the group: asked twice, it is done once')
     .option('--plan', 'with move: says what would be done, and does nothing')
     .addHelpText('after', HELP);
   addJsonOption(command, 'one JSON object').action(
@@ -180,23 +193,8 @@ const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
     ]);
     return EXIT.done;
   },
-  snapshot: async asked => {
-    const { options, context, fleet } = asked;
-    if (options.group === undefined) refuse('snapshot needs --group FILE: one object for each guest');
-    const id = options.id ?? randomIds();
-    const { maxBlackout: maxBlackoutMs } = options;
-    const members = readMembersFile('snapshot', options.group, context).map(member => ({
-      ...definedOnly({ maxBlackoutMs }),
-      ...member,
-    }));
-    const told = await fleet.run('instant', id, { members }, groupTold);
-    tell(asked, { type: 'group', ...told }, groupInWords(id, told));
-    return told.state === 'committed'
-      ? EXIT.done
-      : told.state === 'rolledBack'
-        ? EXIT.rolledBack
-        : EXIT.needsRecovery;
-  },
+  snapshot: asked => askGroup('snapshot', asked),
+  clone: asked => askGroup('copy', asked),
   abort: async asked => {
     const guest = named(asked, 'the name of the guest');
     await asked.fleet.ask(['guest', guest, 'abort'], {}, anything);
@@ -206,6 +204,22 @@ const DO: Readonly<Record<Action, (asked: Asked) => Promise<number>>> = {
     return EXIT.done;
   },
 };
+
+async function askGroup(command: 'snapshot' | 'copy', asked: Asked): Promise<number> {
+  const { options, context, fleet } = asked;
+  const action = command === 'copy' ? 'clone' : command;
+  if (options.group === undefined) refuse(`${action} needs --group FILE: one object for each guest`);
+  const id = options.id ?? randomIds();
+  const { maxBlackout: maxBlackoutMs } = options;
+  const members = readMembersFile(command, options.group, context).map(member => ({
+    ...definedOnly({ maxBlackoutMs }),
+    ...member,
+  }));
+  const told = await fleet.run('instant', id, { members }, groupTold);
+  tell(asked, { type: 'group', ...told }, groupInWords(id, told));
+  if (told.state === 'committed') return EXIT.done;
+  return told.state === 'rolledBack' ? EXIT.rolledBack : EXIT.needsRecovery;
+}
 
 async function tellHosts(asked: Asked): Promise<number> {
   const hosts = await asked.fleet.ask(HOSTS_ASKED, undefined, hostsTold);

@@ -54,7 +54,7 @@ export function readGroupFile(
   return guests.map((guest: unknown, at) => memberIn(named, guest, at, common, context));
 }
 
-/** One for `fleet snapshot`, whose guests are known by their names: the agents check the rest. Throws REQUEST_INVALID. */
+/** One for `fleet snapshot` and `fleet clone`, whose guests are known by their names: the agents check the rest. Throws REQUEST_INVALID. */
 export function readMembersFile(
   command: GroupCommand,
   given: string,
