@@ -77,7 +77,10 @@ export async function askImages(part: Part, known: Known, images: Images): Promi
             )
           : action === 'keep' && hasMirrors(part.plan)
             ? await compareWith(part, disk, { taken: fresh, left: old }, { known, images })
-            : undefined;
+            : // What is to be merged may have been merged since, and the guest have run below it.
+              action === 'commitDown' && known.isUntold
+              ? await compareWith(part, disk, { taken: old, left: fresh }, { known, images })
+              : undefined;
     if (doubt !== undefined) doubts.push(doubt);
   }
   return doubts;
