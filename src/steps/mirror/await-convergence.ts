@@ -92,8 +92,8 @@ function notWhileFrozen(): BlocksagaError {
 }
 
 /**
- * Whether the mirrors may be ended in the same write as the `stop`, with no look between: no more is left to copy than what a guest that
- * writes always leaves, and what the pause begins with can be taken back with the guest running.
+ * Whether the mirrors may be ended right behind the `stop`, whatever the guest has written since: no more is left to copy than what a guest
+ * that writes always leaves, and what the pause begins with can be taken back with the guest running.
  */
 function mayEndAtOnce(context: StepContext<SwitchPlan>): boolean {
   const { plan, outcomes } = context;

@@ -34,6 +34,7 @@ import { retractSettling, settlingMark } from './mark-settling.ts';
 import { expectNotTaken, meetInFront, type PausedWithGroup, takeWithStop } from './pause-with-group.ts';
 
 const BLOCKS = { execute: 'query-block' } as const;
+const JOBS = { execute: 'query-jobs' } as const;
 
 /** What `pauseGuest` came to, with whether every mirror was ready, with nothing left to copy, right behind `stop`. */
 type PausedForSwitch = Paused & { readonly clean: boolean };
@@ -224,19 +225,22 @@ async function expectStopped(qmp: QmpClient): Promise<void> {
 }
 
 /**
- * The mirrors are ended in the same write: a soft cancel lets each copy the little that is left, and `endMirrorsInPlace` judges how they
- * have ended. This goes on when QEMU has stopped the guest, and does not wait for them.
+ * The mirrors are ended as soon as they are seen to follow a guest that is paused, while the saga goes on to the step that judges how:
+ * a soft cancel lets each copy the little that is left. Not before that look: a third party may have ended one while the guest wrote,
+ * and the mark that goes out with the cancels says that none has. Where one does not follow any more nothing is sent here.
  */
 async function stopAndEndMirrors(context: StepContext, marks: readonly Command[]): Promise<Paused> {
   const { qmp, jobs, plan } = context;
-  const holding = holdGuest(qmp, [], { ahead: [...marks, BLOCKS] });
-  const ids = plan.disks.map(disk => disk.names.job);
-  context.endsMirrors(jobs.actAndLook('keepTarget', ids, settlingMark(context)));
-  const { paused, migrating, ahead } = await holding;
+  const { paused, migrating, ahead, replies } = await holdGuest(qmp, [JOBS], { ahead: [...marks, BLOCKS] });
   context.heldAgain(paused);
   if (migrating !== undefined) throw migrating;
   const inFront = ahead[marks.length] as Reply<readonly BlockInfo[]> | undefined;
   if (inFront?.ok) expectPluggedIn(inFront.value, plan.disks);
+  const [seen] = replies;
+  const ids = plan.disks.map(disk => disk.names.job);
+  const follows = (id: string) => seen.ok && seen.value.some(job => job.id === id && job.status === 'ready');
+  if (context.pausedThroughout() && ids.every(follows))
+    context.endsMirrors(jobs.actAndLook('keepTarget', ids, settlingMark(context)));
   return paused;
 }
 
@@ -247,7 +251,7 @@ function frontsTell(record: Json): boolean {
   );
 }
 
-/** What it came to as well: whether the mirrors may be ended with the `stop`. */
+/** What it came to as well: whether the mirrors may be ended right behind the `stop`. */
 function endsAtOnce(record: Json): boolean {
   return (
     typeof record === 'object' && record !== null && 'endsAtOnce' in record && record.endsAtOnce === true
