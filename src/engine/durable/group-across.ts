@@ -83,7 +83,7 @@ export function mayHaveAnswered(
 
 /** What a part in doubt waits for, and what can be done about it. */
 export function waitsForLeader({ group, leader, agent }: FollowedPart): string {
-  return `group ${group} waits for the decision that host ${leader} has in its journal: its guests here run on their overlays, and both sides are kept. The agent of this host asks the one of ${leader} (${agent}) until it is told: see to it that both run. Where ${leader} is lost with its journal for good, a person decides: "blocksaga resume ${group} --leader-lost commit" or "roll-back"; its help says what that promises`;
+  return `group ${group} waits for the decision that host ${leader} has in its journal: its guests here run, on their overlays or beside their copies, and both sides are kept. The agent of this host asks the one of ${leader} (${agent}) until it is told: see to it that both run. Where ${leader} is lost with its journal for good, a person decides: "blocksaga resume ${group} --leader-lost commit" or "roll-back"; its help says what that promises`;
 }
 
 /** SAGA_STATE: neither way can be gone before the leader has told. */
