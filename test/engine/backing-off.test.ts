@@ -3,7 +3,11 @@ import { describe, expect, test } from 'vitest';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { entered, live, smallSim } from './lives.ts';
 
-const DISKS = [0, 1].map(index => ({ disk: `dev${index}`, to: `/images/new${index}.qcow2` }));
+/** In so short a pause what the mirrors have left is looked at before they are ended. */
+const ASKED = {
+  disks: [0, 1].map(index => ({ disk: `dev${index}`, to: `/images/new${index}.qcow2` })),
+  maxBlackoutMs: 500,
+};
 
 /** While the guest is paused for one of its first `vain` pauses, QEMU says that a mebibyte is left to copy. */
 function behind(open: Connect, now: () => number, vain: number) {
@@ -45,7 +49,7 @@ describe('a guest that is paused in vain', () => {
     const sim = smallSim();
     const life = live(sim);
     const { connect, pausedAtMs, restsMs } = behind(life.guest.qmp, () => sim.clock.now(), 4);
-    const saga = await sim.run(life.engine.copy({ ...life.guest, qmp: connect, id: 's', disks: DISKS }));
+    const saga = await sim.run(life.engine.copy({ ...life.guest, qmp: connect, id: 's', ...ASKED }));
     expect(await sim.run(saga.result)).toMatchObject({ outcome: 'committed', error: null });
     expect(pausedAtMs).toHaveLength(5);
     for (const [nth, restMs] of restsMs().entries()) {
@@ -58,7 +62,7 @@ describe('a guest that is paused in vain', () => {
     const sim = smallSim();
     const life = live(sim);
     const { connect, pausedAtMs, restsMs } = behind(life.guest.qmp, () => sim.clock.now(), 1_000);
-    const saga = await sim.run(life.engine.copy({ ...life.guest, qmp: connect, id: 's', disks: DISKS }));
+    const saga = await sim.run(life.engine.copy({ ...life.guest, qmp: connect, id: 's', ...ASKED }));
     expect(await sim.run(saga.result)).toMatchObject({
       outcome: 'rolledBack',
       error: { code: 'NOT_CONVERGING' },
@@ -78,7 +82,7 @@ describe('a guest that is paused in vain', () => {
     const sim = smallSim();
     const life = live(sim);
     const { connect, pausedAtMs } = behind(life.guest.qmp, () => sim.clock.now(), 1_000);
-    const saga = await sim.run(life.engine.copy({ ...life.guest, qmp: connect, id: 's', disks: DISKS }));
+    const saga = await sim.run(life.engine.copy({ ...life.guest, qmp: connect, id: 's', ...ASKED }));
     await sim.run(entered(saga, 'backingOff'));
     while (pausedAtMs.length < 12) await sim.advance(1_000);
     await sim.advance(5_000);
@@ -91,7 +95,7 @@ describe('a guest that is paused in vain', () => {
     const sim = smallSim();
     const first = live(sim);
     const before = behind(first.guest.qmp, () => sim.clock.now(), 1_000);
-    await sim.run(first.engine.copy({ ...first.guest, qmp: before.connect, id: 's', disks: DISKS }));
+    await sim.run(first.engine.copy({ ...first.guest, qmp: before.connect, id: 's', ...ASKED }));
     while (before.pausedAtMs.length < 8) await sim.advance(1_000);
     await sim.advance(2_000);
     const next = live(sim, first.die());

@@ -86,7 +86,7 @@ describe('the guest of a snapshot with a disk by hand', () => {
 
   test('is not resumed once it has shut down meanwhile', async () => {
     const sim = smallSim({
-      faults: [{ kind: 'guestShutdown', at: { when: 'after', command: 'stop', nth: 1 } }],
+      faults: [{ kind: 'guestShutdown', at: { when: 'before', command: 'stop', nth: 1 } }],
     });
     const sent = await refused(sim);
     expect(sent).toContain('stop');
