@@ -23,6 +23,8 @@ export interface ThirdPartyCase {
   readonly answers: readonly Json[];
   /** QEMU has opened a third party's file by the name of an image, as the result says: what the guest wrote since is in that. */
   isReadFromTheirs?: boolean;
+  /** While QEMU lived a disk was on an overlay that stands on nothing, where that party had set it. */
+  wasOnUnheld?: boolean;
 }
 
 /**
@@ -83,8 +85,13 @@ export async function judgeAmongThirdParties(
   }
   await vm.witness.execute('stop');
   try {
-    const judge = !isEnded && isOnUnheld(of, now) ? judgeTogether : judgeFronts;
-    wrong.push(...(await judge(of, now, vm.acknowledged())));
+    of.wasOnUnheld = !isEnded && isOnUnheld(of, now);
+    const fronts = now.chains.map(([front = '']) => front);
+    wrong.push(
+      ...(of.wasOnUnheld
+        ? await judgeTogether(of, fronts, vm.acknowledged())
+        : await judgeCounters(of, fronts, now.files, vm.acknowledged())),
+    );
   } finally {
     if (now.status === 'running') await vm.witness.execute('cont');
   }
@@ -110,16 +117,6 @@ function leftBehind({ before, operation, place }: ThirdPartyCase, now: Outside, 
   ];
 }
 
-/** I2 and I3 of the images in front. */
-async function judgeFronts(of: ThirdPartyCase, now: Outside, acknowledged: number): Promise<string[]> {
-  return judgeCounters(
-    of,
-    now.chains.map(chain => chain[0] ?? ''),
-    now.files,
-    acknowledged,
-  );
-}
-
 /**
  * Whether a third party has moved a disk onto an overlay that stands on nothing yet: what the guest writes there is on no image that
  * holds the rest, and a part of a cluster is filled up with zeros. The saga says that it cannot end.
@@ -133,28 +130,36 @@ function isOnUnheld(of: ThirdPartyCase, { chains }: Outside): boolean {
 }
 
 /** I3 of the images in front and those that were there before: each write is in the ones or in the others. */
-async function judgeTogether(of: ThirdPartyCase, now: Outside, acknowledged: number): Promise<string[]> {
-  const lackedBy = async (fronts: readonly string[]) =>
+async function judgeTogether(
+  of: ThirdPartyCase,
+  fronts: readonly string[],
+  acknowledged: number,
+): Promise<string[]> {
+  const lackedBy = async (images: readonly string[]) =>
     missingWrites(
       await readCut(
-        fronts.map(file => ({ file })),
+        images.map(file => ({ file })),
         { shared: true },
       ),
       acknowledged,
     );
   const lacked = new Set(await lackedBy(of.place.fronts));
-  const lost = (await lackedBy(now.chains.map(([front = '']) => front))).filter(each => lacked.has(each));
+  const lost = (await lackedBy(fronts)).filter(each => lacked.has(each));
   return lost.length === 0
     ? []
     : [`I3: ${lost.length} writes are in no image, the first is ${lost[0]} of ${acknowledged}`];
 }
 
-/** The same of a guest whose QEMU is gone, and of the images that are named to be booted from. */
+/**
+ * The same of a guest whose QEMU is gone, and of the images that are named to be booted from. Those that a person has chosen where a disk
+ * was on an overlay that stood on nothing lack what the other ones hold, which are kept.
+ */
 export async function judgeImagesLeft(
   vm: GuestVm,
   of: ThirdPartyCase,
   fronts: readonly string[],
 ): Promise<string[]> {
+  if (of.wasOnUnheld) return judgeTogether(of, fronts, vm.acknowledged());
   return judgeCounters(of, fronts, await filesIn(vm.directory), vm.acknowledged());
 }
 
