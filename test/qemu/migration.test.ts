@@ -14,6 +14,8 @@ import { explain, type Stage, type StageOptions, stage } from './witnessed.ts';
 
 /** Nothing reads the pipe: it stays active for as long as `sleep` does. */
 const ENDLESS = { uri: 'exec:sleep 60' };
+/** A look that is older than that is asked again in front of `cont` (`FRESH_MS`, src/guest/hold-guest.ts). */
+const LOOK_AGES_MS = 20;
 const TO_NOWHERE = { uri: 'exec:cat >/dev/null' };
 
 const binaries = [undefined, ...fetchedQemus().map(({ binary }) => binary)];
@@ -182,7 +184,14 @@ function suite(qemu?: string): void {
     'that begins in the pause and goes on has disks $which go back in one command',
     async ({ iothreads, behind, nth }) => {
       await using on = await begin({ iothreads });
-      on.tap.after(behind, () => on.vm.witness.execute('migrate', ENDLESS), nth);
+      on.tap.after(
+        behind,
+        async () => {
+          await on.vm.witness.execute('migrate', ENDLESS);
+          await sleep(systemClock, LOOK_AGES_MS);
+        },
+        nth,
+      );
       const saga = await on.engine.copy({ ...on.tapped, ...pick(on.copyAll()), strategy: 'reopen' });
       const result = await saga.result;
       expect(on.tap.pending).toEqual([]);

@@ -30,8 +30,6 @@ export class Pause {
    */
   #seen: 'alike' | 'apart' | 'unknown' = 'unknown';
   #mirrorsEnd: Promise<ActAndLook> | undefined;
-  /** Whether the mirrors were asked to end, with the mark, when nothing had said that they were there still, and no answer has been judged. */
-  #isEndUnjudged = false;
   /** The jobs that were seen ready, in this process. */
   readonly #ready = new Set<string>();
   /** The longest time that the guest was paused for a switch, or that a snapshot's transaction took; milliseconds. */
@@ -47,18 +45,13 @@ export class Pause {
       if (!this.#isResumed) this.#guest = 'still';
     },
     pauseIsOver: () => this.#measureOnce(),
-    likeness: () => (this.pausedThroughout() && !this.#isEndUnjudged ? this.#seen : 'apart'),
+    likeness: () => (this.pausedThroughout() ? this.#seen : 'apart'),
     sawAlike: () => {
-      this.#isEndUnjudged = false;
       if (this.#isOpen) this.#seen = 'alike';
     },
     endsMirrors: (asked: Promise<ActAndLook>) => {
-      // What was not answered is for the mark to tell, as after the death of this process; a rollback asks QEMU anew.
-      asked.catch(() => {
-        this.#isEndUnjudged = false;
-      });
+      asked.catch(() => undefined); // for who takes it; a rollback asks QEMU anew
       this.#mirrorsEnd = asked;
-      this.#isEndUnjudged = true;
     },
     takeMirrorsEnd: () => {
       const asked = this.#mirrorsEnd;
@@ -119,7 +112,6 @@ export class Pause {
     this.#isOpen = false;
     this.#seen = 'unknown';
     this.#mirrorsEnd = undefined;
-    this.#isEndUnjudged = false;
   }
 
   #measureOnce(): void {

@@ -4,7 +4,7 @@
  */
 import { expectSources, readGraph } from '../../guest/graph.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
-import type { ActAndLook, JobTable } from '../../qmp/jobs.ts';
+import type { JobTable } from '../../qmp/jobs.ts';
 import {
   awaitActed,
   awaitJobs,
@@ -15,7 +15,7 @@ import {
   withinPause,
 } from '../jobs/await-jobs.ts';
 import { jobAlive, jobFailed } from '../jobs/run-jobs.ts';
-import { holdTheSame, retractSettling, settlingMark } from '../pause/mark-settling.ts';
+import { holdTheSame, settlingMark } from '../pause/mark-settling.ts';
 import { openedAs } from '../prepare/create-images.ts';
 import { expectPausedInQemu } from '../step/expect-paused.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
@@ -78,7 +78,7 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   let table: JobTable = new Map();
   if (asked !== undefined) {
     // Where the connection was lost meanwhile this throws, and the next attempt probes.
-    table = await judgeEnd(context, todo, await asked, deadlineMs);
+    table = await awaitActed(jobs, todo, await asked, isPendingOrConcluded, deadlineMs);
   } else if (following.length > 0) {
     await awaitClean(context, following);
     const beside = [carryBitmaps(context)];
@@ -92,32 +92,10 @@ async function endOnSources(context: StepContext<SwitchPlan>, todo: readonly Dis
   const pending = todo.filter(disk => table.get(disk.names.job)?.status === 'pending');
   const ended = todo.filter(disk => !pending.includes(disk));
   expectEndedWell(ended, table);
+  // They were seen to follow a guest that was paused, before anything ended them.
+  if (asked !== undefined) context.sawAlike();
   if (pending.length === 0) return;
   expectEndedWell(pending, await awaitJobs(jobs, pending, 'finalize', isConcluded, deadlineMs));
-}
-
-/**
- * What came of mirrors that were asked to end with the `stop`. Each that took the soft cancel followed its guest until then. One that
- * did not may have been ended before by a third party, while the guest wrote: the mark that went out with them says too much then.
- */
-async function judgeEnd(
-  context: StepContext<SwitchPlan>,
-  disks: readonly DiskPlan[],
-  asked: ActAndLook,
-  deadlineMs: number,
-): Promise<JobTable> {
-  try {
-    const table = await awaitActed(context.jobs, disks, asked, isPendingOrConcluded, deadlineMs);
-    expectEndedWell(
-      disks.filter(disk => table.get(disk.names.job)?.status !== 'pending'),
-      table,
-    );
-    context.sawAlike();
-    return table;
-  } catch (error) {
-    await retractSettling(context).catch(() => undefined); // what failed counts
-    throw error;
-  }
 }
 
 /** On the way from a soft cancel to the job's end. */
