@@ -1,10 +1,10 @@
 /**
  * A fleet on this machine: three real guests, the agents of two hosts, and Restate in front. The two of the first host are moved to
- * another directory while the agent, the endpoint and Restate's server are killed one after the other, then snapshots are taken at one
- * instant, on one host and across both; what holds is asked of QEMU.
+ * another directory, then cloned and snapshotted at one instant, while the agent, the endpoint and Restate's server are killed one after
+ * the other; a last snapshot is of one instant across both hosts. What holds is asked of QEMU.
  * `npm run demo`; 0 when everything held.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +15,9 @@ const GUESTS = ['web', 'db'] as const;
 /** On a second host. */
 const OTHERS = ['mail'] as const;
 const NAMES = { agent: 'the agent', endpoint: 'the endpoint', restate: 'the Restate server' } as const;
+
+const LOOK_MS = 100;
+const LOOKS_MAX = 600;
 
 interface Block {
   readonly inserted?: { readonly file: string };
@@ -106,22 +109,57 @@ for (const victim of ['agent', 'endpoint', 'restate'] as const) {
   );
 }
 
-say('snapshotting both guests at one instant');
-const members = GUESTS.map(vm => ({
-  vm,
-  disks: imagesOf(vm, 'instant').map((overlay, disk) => ({ disk: `dev${disk}`, overlay })),
-}));
-await fleet.run('instant', 'instant', { members });
-check('the group has committed', (await states()).get('instant') === 'committed');
-for (const guest of GUESTS) {
-  const { running, fronts } = await seen(guest);
-  check(`${guest} runs, on its overlays`, running && fronts.join() === imagesOf(guest, 'instant').join());
+/** Whether all sagas of the host have ended, within a minute. */
+async function isAtRest(): Promise<boolean> {
+  for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
+    const all = [...(await states()).values()];
+    if (all.every(state => state === 'committed' || state === 'rolledBack')) return true;
+    await sleep(LOOK_MS);
+  }
+  return false;
 }
-const ended = [...(await states()).values()];
-check(
-  'no saga is open',
-  ended.every(state => state === 'committed'),
-);
+
+for (const [victim, finish] of [
+  ['agent', 'clone'],
+  ['endpoint', undefined],
+  ['restate', undefined],
+] as const) {
+  const id = `instant-${victim}`;
+  const [what, doing] = finish === 'clone' ? ['copies', 'cloning'] : ['overlays', 'snapshotting'];
+  say(`${doing} both guests at one instant; ${NAMES[victim]} is killed meanwhile (SIGKILL)`);
+  const before = new Map<string, string>();
+  for (const guest of GUESTS) before.set(guest, (await seen(guest)).fronts.join());
+  const members = GUESTS.map(vm => ({
+    ...{ vm, maxBlackoutMs: 20_000, ...(finish === undefined ? {} : { finish }) },
+    disks: imagesOf(vm, id).map((file, disk) => ({
+      disk: `dev${disk}`,
+      ...(finish === undefined ? { overlay: file } : { to: file }),
+    })),
+  }));
+  const taking = fleet.run('instant', id, { members });
+  let isOver = false;
+  taking.finally(() => {
+    isOver = true;
+  });
+  while (!isOver && !(await states()).has(`${id}.0`)) await sleep(2);
+  await fleet[victim].end();
+  await sleep(300);
+  await fleet[victim].start();
+  await taking;
+  check('no saga is open', await isAtRest());
+  const state = (await states()).get(id);
+  check(`the group has ended: ${state}`, state === 'committed' || state === 'rolledBack');
+  const isMade = state === 'committed';
+  for (const guest of GUESTS) {
+    const { running, fronts } = await seen(guest);
+    const images = imagesOf(guest, id);
+    const front = isMade && finish === undefined ? images.join() : before.get(guest);
+    check(
+      `${guest} runs, and has ${isMade ? `all of its ${what}` : `none of its ${what}`}`,
+      running && fronts.join() === front && images.every(file => existsSync(file) === isMade),
+    );
+  }
+}
 
 say('snapshotting web and mail, which are on two hosts, at one instant');
 const across = [GUESTS[0], OTHERS[0]];

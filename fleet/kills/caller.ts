@@ -65,7 +65,10 @@ export class Caller {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
-    const told = { status: response.status, body: text === '' ? {} : JSON.parse(text) };
+    const told: Told = { status: response.status, body: text === '' ? {} : JSON.parse(text) };
+    // A node that has just been started again does not know the handlers yet, and says so itself.
+    const isUnready = response.status === 404 && told.body['source'] === 'ingress';
+    if (isUnready) return undefined;
     const isOfHandler = response.status < 500 || /ask again with (the|another) id/.test(text);
     return isOfHandler ? told : undefined;
   }

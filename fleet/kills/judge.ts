@@ -30,7 +30,11 @@ export async function judgeRound(arena: Arena, played: Played): Promise<Judged> 
   const ends = new Map<Guest, Side>();
   for (const guest of arena.guests) {
     const [was, now] = [before.get(guest) as Seen, await guest.look()];
-    const side = sideOf(was, now, operation.named.get(guest));
+    const front = sideOf(was, now, operation.named.get(guest));
+    const isCloned = operation.isCloned === true && operation.named.has(guest);
+    if (isCloned && front !== 'old')
+      wrong.push(`${guest.name} was cloned, and is on ${frontsOf(now).join(', ')}`);
+    const side = isCloned ? copiesOf(arena, operation, guest, sides) : front;
     if (operation.named.has(guest)) ends.set(guest, side);
     else if (side !== 'old') wrong.push(`${guest.name} was not named, and is on ${frontsOf(now).join(', ')}`);
     if (side === 'mixed') wrong.push(`${guest.name}: some disks have changed: ${frontsOf(now).join(', ')}`);
@@ -57,6 +61,19 @@ function sideOf(was: Seen, now: Seen, images: readonly string[] | undefined): Si
   const fronts = frontsOf(now).join();
   if (fronts === frontsOf(was).join()) return 'old';
   return fronts === images?.join() ? 'new' : 'mixed';
+}
+
+/** Of a guest that is cloned: whether its copies stand, as its saga has ended; they are looked for among the files. */
+function copiesOf(
+  { hosts }: Arena,
+  { named, sagas }: Operation,
+  guest: Guest,
+  sides: ReadonlyMap<string, string>,
+): Side {
+  const host = hosts.find(({ guests }) => guests.includes(guest))?.name;
+  const member = sagas[[...named.keys()].indexOf(guest) + 1];
+  const state = sides.get(`${host}/${member}`);
+  return state === 'committed' ? 'new' : state === 'rolledBack' || state === undefined ? 'old' : 'mixed';
 }
 
 function judgeLiving(was: Seen, now: Seen): readonly string[] {
@@ -142,7 +159,7 @@ function judgeSagas(
   // A group has a row on each of its hosts; any other saga is on one.
   for (const [nth, id] of sagas.entries()) {
     const at = [...states.keys()].filter(key => key.endsWith(`/${id}`));
-    const isGroup = name === 'instant' && nth === 0;
+    const isGroup = (name === 'instant' || name === 'clones') && nth === 0;
     if (at.length > 1 && !isGroup) wrong.push(`saga ${id} was run on ${at.length} hosts`);
   }
   return wrong;

@@ -5,12 +5,14 @@ import { DISKS, type Guest } from './guest.ts';
 import type { Boundary, Wire } from './wire.ts';
 
 export interface Operation {
-  readonly name: 'copy' | 'snapshot' | 'move' | 'instant';
+  readonly name: 'copy' | 'snapshot' | 'move' | 'instant' | 'clones';
   /** Of the handler. */
   readonly path: string;
   readonly body: object;
   /** The guests whose disks are to change, with the images that they are to be on. */
   readonly named: ReadonlyMap<Guest, readonly string[]>;
+  /** The images are copies of one instant: the guests stay on those that they have. */
+  readonly isCloned?: true;
   /** All of these or none; a move that goes on changes each by itself. */
   readonly isOneUnit: boolean;
   /** The ids of all sagas that it may be. */
@@ -34,7 +36,7 @@ export function drawOperation(arena: Arena, id: string, longestChain: number, ch
     Array.from({ length: DISKS }, (_, disk) => `${guest.directory}/${id}-${guest.name}-${disk}.qcow2`);
   const disksOf = (guest: Guest, member: 'to' | 'overlay') =>
     imagesOf(guest).map((file, disk) => ({ disk: `dev${disk}`, [member]: file }));
-  const names = ['instant', 'copy', 'instant', 'move', 'instant', 'snapshot'] as const;
+  const names = ['instant', 'copy', 'clones', 'move', 'instant', 'snapshot'] as const;
   const drawn = names[chance.below(names.length)] ?? 'instant';
   const name = longestChain >= CHAIN_MAX ? 'move' : drawn;
   if (name === 'copy' || name === 'snapshot') {
@@ -64,11 +66,15 @@ export function drawOperation(arena: Arena, id: string, longestChain: number, ch
   }
   const [first, second] = chance.below(2) === 0 ? arena.hosts : [...arena.hosts].reverse();
   const members = [first as Host, second as Host].flatMap(host => host.guests.slice(0, 1 + chance.below(2)));
+  const isCloned = name === 'clones';
+  const asked = (guest: Guest) =>
+    isCloned ? { finish: 'clone', disks: disksOf(guest, 'to') } : { disks: disksOf(guest, 'overlay') };
   return {
     ...{ name, path: `instant/${id}/run`, isOneUnit: true },
+    ...(isCloned ? { isCloned } : {}),
     body: {
       members: members.map(guest => ({
-        ...{ vm: guest.name, maxBlackoutMs: MAX_BLACKOUT_MS, disks: disksOf(guest, 'overlay') },
+        ...{ vm: guest.name, maxBlackoutMs: MAX_BLACKOUT_MS, ...asked(guest) },
       })),
     },
     named: new Map(members.map(guest => [guest, imagesOf(guest)])),
@@ -97,12 +103,13 @@ function messagesToAgents({ hosts }: Arena, { name, named }: Operation): readonl
   const [leader] = hosts.filter(host => guests[0] !== undefined && host.guests.includes(guests[0]));
   const toAll = (what: string, pattern: RegExp, nths = 1): Message[] =>
     asked.map(host => [host.wire, `${what} (${host.name})`, pattern, nths]);
-  if (name !== 'instant')
+  if (name !== 'instant' && name !== 'clones')
     return [
       ...toAll('the submission', /POST \/guests\/[^/ ]+\/(copy|snapshot) /),
       ...toAll('a look', /GET \/sagas\//, 2),
     ];
-  const steps = ['planned', 'prepared', 'taken', 'confirmed', 'taken', 'confirmed'].map((step): Message[] =>
+  const met = name === 'clones' ? ['planned', 'prepared', 'converged'] : ['planned', 'prepared'];
+  const steps = [...met, 'taken', 'confirmed', 'taken', 'confirmed'].map((step): Message[] =>
     leader === undefined ? [] : [[leader.wire, step, new RegExp(`POST /groups/[^ ]+/parts/[^ ]+/${step} `)]],
   );
   return [
@@ -113,19 +120,17 @@ function messagesToAgents({ hosts }: Arena, { name, named }: Operation): readonl
   ];
 }
 
+/** What makes or ends something, by what is asked. */
+const COMMANDS: Readonly<Record<Operation['name'], readonly string[]>> = {
+  snapshot: ['blockdev-add', 'stop', 'transaction', 'cont'],
+  instant: ['blockdev-add', 'stop', 'transaction', 'cont'],
+  clones: ['blockdev-add', 'blockdev-mirror', 'stop', 'block-job-cancel', 'cont', 'job-dismiss'],
+  copy: ['blockdev-mirror', 'stop', 'block-job-cancel', 'blockdev-reopen', 'cont'],
+  move: ['blockdev-mirror', 'stop', 'block-job-cancel', 'blockdev-reopen', 'cont'],
+};
+
 function messagesToQemus({ name, named }: Operation): readonly Message[] {
-  const commands =
-    name === 'instant' || name === 'snapshot'
-      ? ['object-add', 'blockdev-add', 'stop', 'transaction', 'cont', 'object-del']
-      : [
-          'object-add',
-          'blockdev-mirror',
-          'stop',
-          'block-job-cancel',
-          'blockdev-reopen',
-          'cont',
-          'object-del',
-        ];
+  const commands = ['object-add', ...COMMANDS[name], 'object-del'];
   return [...named.keys()].flatMap(guest =>
     commands.flatMap((command): Message[] =>
       guest.wire === undefined
