@@ -47,7 +47,7 @@ onEachVersion((qemu, version) => {
     expect(on.tap.pending).toEqual([]);
     expect(stopped, explain(stopped)).toMatchObject({
       outcome: 'needsRecovery',
-      error: { message: expect.stringContaining('half way back') },
+      error: { message: expect.stringMatching(/is rolled back to \S+ in part/) },
     });
     expect((await on.look()).status).toBe('paused');
     await rename(`${upper}.away`, upper);

@@ -27,6 +27,33 @@ async function gateTo(on: Served): Promise<Gate> {
   return gate;
 }
 
+interface Place {
+  readonly gate: Gate;
+  readonly state: string;
+}
+
+/** Kills the command in front of what it sends as the nth, and resumes its saga: how that ends. */
+async function endedBehind(nth: number, { gate, state }: Place, command: string, disks: readonly string[]) {
+  const id = `saga${nth}`;
+  const killed = startCommand(state, command, '--qmp', gate.socket, '--id', id, ...disks);
+  let seen = 0;
+  gate.judge = async () => {
+    seen += 1;
+    if (seen !== nth) return 'pass';
+    killed.child.kill('SIGKILL');
+    return 'drop';
+  };
+  await killed.status;
+  gate.judge = async () => 'pass';
+  const resumed = await runCommand(state, 'resume', id, '--json');
+  // One that was killed while it was planned has not begun.
+  const isUnknown = /SAGA_UNKNOWN/.test(resumed.err + resumed.out.join());
+  const outcome = isUnknown ? 'rolledBack' : resultOf(resumed.out).outcome;
+  const said = `before command ${nth}: ${resumed.out.at(-1)}`;
+  expect(outcome, said).toBeOneOf(['committed', 'rolledBack']);
+  return { outcome, said };
+}
+
 /** What a saga may have left in the daemon. */
 async function traces(on: Served): Promise<readonly string[]> {
   return (await on.world()).filter(name => /^(job|object) /.test(name));
@@ -48,28 +75,9 @@ onEachVersion((qemu, version) => {
         const outcomes = new Set<string>();
         for (const nth of moments(COMMANDS)) {
           const news = on.images.map((_, at) => join(on.folder, `over${nth}-${at}.qcow2`));
-          const id = `saga${nth}`;
           const disks = news.flatMap((file, at) => ['--disk', `export${at},overlay=${file}`]);
-          const killed = startCommand(state, 'snapshot', '--qmp', gate.socket, '--id', id, ...disks);
-          let seen = 0;
-          gate.judge = async () => {
-            seen += 1;
-            if (seen !== nth) return 'pass';
-            killed.child.kill('SIGKILL');
-            return 'drop';
-          };
-          await killed.status;
-          gate.judge = async () => 'pass';
-          const resumed = await runCommand(state, 'resume', id, '--json');
-          // One that was killed while it was planned has not begun.
-          const outcome = /SAGA_UNKNOWN/.test(resumed.err + resumed.out.join())
-            ? 'rolledBack'
-            : resultOf(resumed.out).outcome;
+          const { outcome } = await endedBehind(nth, { gate, state }, 'snapshot', disks);
           outcomes.add(outcome);
-          expect(outcome, `before command ${nth}: ${resumed.out.at(-1)}`).toBeOneOf([
-            'committed',
-            'rolledBack',
-          ]);
           if (outcome === 'committed') fronts = news;
           expect((await on.fronts()).map(({ chain }) => chain[0])).toEqual(fronts);
           expect(await traces(on)).toEqual([]);
@@ -94,23 +102,8 @@ onEachVersion((qemu, version) => {
           expect(taken, taken.err).toMatchObject({ status: 0 });
           const before = (await on.fronts()).map(({ chain }) => chain);
           const disks = exported.flatMap(name => ['--disk', name]);
-          const id = `saga${nth}`;
-          const killed = startCommand(state, 'pull', '--qmp', gate.socket, '--id', id, ...disks);
-          let seen = 0;
-          gate.judge = async () => {
-            seen += 1;
-            if (seen !== nth) return 'pass';
-            killed.child.kill('SIGKILL');
-            return 'drop';
-          };
-          await killed.status;
-          gate.judge = async () => 'pass';
-          const resumed = await runCommand(state, 'resume', id, '--json');
-          const isUnknown = /SAGA_UNKNOWN/.test(resumed.err + resumed.out.join());
-          const outcome = isUnknown ? 'rolledBack' : resultOf(resumed.out).outcome;
+          const { outcome, said } = await endedBehind(nth, { gate, state }, 'pull', disks);
           outcomes.add(outcome);
-          const said = `before command ${nth}: ${resumed.out.at(-1)}`;
-          expect(outcome, said).toBeOneOf(['committed', 'rolledBack']);
           const chains = (await on.fronts()).map(({ chain }) => chain);
           expect(chains, said).toEqual(outcome === 'committed' ? news.map(file => [file]) : before);
           expect(await traces(on)).toEqual([]);

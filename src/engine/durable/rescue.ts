@@ -28,7 +28,7 @@ export interface Stranded {
   context(name: StepName): Promise<StepContext>;
   /** Tries until it succeeds, or as often as is worth it. */
   insist(act: () => Promise<void>): Promise<void>;
-  /** Writes down that the saga is stranded, and what came of it. */
+  /** Writes to the journal that the saga can do no more, and then whether its guest was resumed. */
   record(what: NewRecord): Promise<void>;
 }
 

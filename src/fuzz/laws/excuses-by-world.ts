@@ -33,7 +33,7 @@ export const BY_WORLD: readonly ByWorld[] = [
     only: ({ result }) => result?.outcome === 'needsRecovery' && result.error?.code === 'MIGRATING',
   },
   ...(['the guest runs', 'the pause is bounded'] as const).map(law => ({
-    ...{ law, world: 'a disk was half way back above what was merged below it' },
+    ...{ law, world: 'a disk was rolled back in part, above what was merged below it' },
     reason:
       'a guest that was resumed there would read what is older: it stays paused, and the result says so',
     only: isLeftHalfBack,

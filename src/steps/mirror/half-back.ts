@@ -1,5 +1,5 @@
 /**
- * Disks of a commit of active images whose rollback has come half way: QEMU has put back a lower one of the overlays, one after the other,
+ * Disks of a commit of active images that are rolled back in part: QEMU has put back a lower one of the overlays, one after the other,
  * and not yet those above it. What these held is merged below it, where it hides that: a guest that ran there would read what is older.
  * It only looks.
  */
@@ -23,7 +23,7 @@ export async function isHeldHalfBack(context: Pick<StepContext, 'plan' | 'qmp'>)
   return (await findHalfBack(context)) !== undefined && !isLive(await lookAtGuest(context.qmp));
 }
 
-/** What puts disks back; where that fails half way, the guest stays paused, and the failure says so. */
+/** What puts disks back; where that leaves one rolled back in part, the guest stays paused, and the failure says so. */
 export async function toldHalfBack(
   context: Pick<StepContext, 'plan' | 'qmp'>,
   act: () => Promise<void>,
@@ -50,7 +50,7 @@ export async function findHalfBack({
   if (disk === undefined) return undefined;
   return new BlocksagaError(
     'VERIFY_FAILED',
-    `disk ${disk.disk} is half way back to ${disk.file}: an image below that hides what was merged beneath it, so the guest stays paused, for it ` +
+    `disk ${disk.disk} is rolled back to ${disk.file} in part: an image below it hides what was merged beneath it, so the guest stays paused, for it ` +
       'to read nothing older. Mend what was refused, then run "blocksaga resume"; or end QEMU, then "blocksaga resume --offline"',
     { disk: disk.disk, effect: 'notApplied' },
   );

@@ -204,7 +204,7 @@ async function setDrives(qmp: QmpClient, disks: readonly DiskPlan[], sources: So
   throwFirst(disks, await qmp.pipeline(commands));
 }
 
-/** Whether a disk is on what it was switched to, or halfway back from there, as an undo has left it that died. */
+/** Whether a disk is on what it was switched to, or rolled back from there in part, as an undo has left it that died. */
 function isAway(graph: Graph, disk: DiskPlan): boolean {
   return graph.front(disk) === disk.goal || isHalfBack(graph, disk);
 }
