@@ -3,30 +3,14 @@
  * their QEMUs, and each member is resumed or recovered by another process: the copies of both stand and are of one instant, or none is left.
  */
 import { describe, expect, it } from 'vitest';
-import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
-import { memoryJournal } from '../../src/index.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
-import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { often, strides } from '../tiers/tier.ts';
-import { Stage, VMS } from './group-stage.ts';
+import { type Dead, dieAt, frontsOf, recoverEach } from './dying-group.ts';
+import { type Stage, VMS } from './group-stage.ts';
 
-/** Runs a group whose process dies at its n-th moment. */
-async function dieAt(diesAt: number, faults: readonly Fault[]) {
-  const stage = Stage.two(faults);
-  const fronts = frontsOf(stage);
-  const first = stage.process(undefined, diesAt);
-  const ended = first.engine.group(stage.clones(first.guests), { id: 'g' }).then(({ result }) => result);
-  ended.catch(() => undefined);
-  await stage.clock.run(Promise.race([ended, first.died]));
-  const hasDied = first.left() !== undefined;
-  if (!hasDied) first.die();
-  return { stage, fronts, hasDied, left: first.left() };
-}
-
-type Dead = Awaited<ReturnType<typeof dieAt>>;
-
-const frontsOf = (stage: Stage) => stage.sims.map(({ world }) => world.fronts().map(({ path }) => path));
+const asked = (stage: Stage, { engine, guests }: ReturnType<Stage['process']>) =>
+  engine.group(stage.clones(guests), { id: 'g' });
 
 async function resumeAll({ stage, fronts, left }: Dead, order: readonly number[], diesAt: number) {
   const second = stage.process(left);
@@ -45,21 +29,13 @@ async function resumeAll({ stage, fronts, left }: Dead, order: readonly number[]
   return copiesIn(stage, named, diesAt);
 }
 
-async function recoverAll({ stage, fronts, left }: Dead, order: readonly number[], diesAt: number) {
-  const journal = memoryJournal(left);
+async function recoverAll(dead: Dead, order: readonly number[], diesAt: number) {
   const named = new Set<string>();
-  for (const sim of stage.sims) sim.kill();
-  for (const at of order) {
-    const sim = stage.sims[at];
-    const row = journal.saga(`g.${at}`);
-    if (sim === undefined || row === undefined) continue;
-    const options = { files: sim.files, images: virtualImages(sim), clock: stage.clock };
-    const result = await stage.clock.run(recoverOffline(journal, row.id, { ...options, qemu: 'dead' }));
-    const files = result.boot?.map(({ file }) => file) ?? result.disks.map(({ after }) => after?.file ?? '');
-    expect(files, `${diesAt}`).toEqual(fronts[at]);
+  for (const { at, result, files } of await recoverEach(dead, order)) {
+    expect(files, `${diesAt}`).toEqual(dead.fronts[at]);
     for (const file of result.leftovers) named.add(file);
   }
-  return copiesIn(stage, named, diesAt);
+  return copiesIn(dead.stage, named, diesAt);
 }
 
 /** Whether the copies stand, of one instant, or none of them is there but those that a result has named as left behind. */
@@ -108,7 +84,7 @@ describe.each(SCENES)('a group of clones %s', (_, faults, expected) => {
     const [, , recover, order] = row;
     const sides: string[] = [];
     for (const diesAt of diesAtEach(MOMENTS_MAX)) {
-      const dead = await dieAt(diesAt, faults);
+      const dead = await dieAt(diesAt, faults, asked);
       if (!dead.hasDied) break;
       sides.push(await recover(dead, order, diesAt));
     }

@@ -10,23 +10,12 @@ import { type Group, memoryJournal } from '../../src/index.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { virtualImages } from '../../src/sim/virtual-images.ts';
 import { often, strides } from '../tiers/tier.ts';
+import { type Dead, dieAt, recoverEach } from './dying-group.ts';
 import { Stage, VMS } from './group-stage.ts';
 import { rejection } from './lives.ts';
 
-/** Runs a group whose process dies at its n-th moment. */
-async function dieAt(diesAt: number, faults: readonly Fault[]) {
-  const stage = Stage.two(faults);
-  const bases = stage.sims.map(sim => sim.world.fronts().map(({ path }) => path));
-  const first = stage.process(undefined, diesAt);
-  const ended = first.engine.group(stage.requests(first.guests), { id: 'g' }).then(({ result }) => result);
-  ended.catch(() => undefined);
-  await stage.clock.run(Promise.race([ended, first.died]));
-  const hasDied = first.left() !== undefined;
-  if (!hasDied) first.die();
-  return { stage, bases, hasDied, left: first.left() };
-}
-
-type Dead = Awaited<ReturnType<typeof dieAt>>;
+const asked = (stage: Stage, { engine, guests }: ReturnType<Stage['process']>) =>
+  engine.group(stage.requests(guests), { id: 'g' });
 
 /** Resumes the members; gives on which side both guests are then. */
 function resumeAll(dead: Dead, order: readonly number[], diesAt: number) {
@@ -39,7 +28,7 @@ function abortAll(dead: Dead, order: readonly number[], diesAt: number) {
 }
 
 async function resumeEach(
-  { stage, bases, left }: Dead,
+  { stage, fronts, left }: Dead,
   order: readonly number[],
   diesAt: number,
   how: ResumeOptions,
@@ -58,11 +47,11 @@ async function resumeEach(
     const result = await stage.clock.run(saga.ended);
     expect(result.outcome, `${diesAt}: ${JSON.stringify(result.error)}`).not.toBe('needsRecovery');
   }
-  return sideOf(stage, bases, diesAt);
+  return sideOf(stage, fronts, diesAt);
 }
 
 /** The one side on which all guests are, each running. */
-function sideOf(stage: Stage, bases: Dead['bases'], diesAt: number): string | undefined {
+function sideOf(stage: Stage, bases: Dead['fronts'], diesAt: number): string | undefined {
   const sides = stage.sims.map((sim, at) => {
     expect(sim.world.running, `${diesAt}: guest ${VMS[at]} runs`).toBe(true);
     expect(sim.world.cutOfFronts(), `${diesAt}`).toMatchObject({ consistent: true });
@@ -73,18 +62,10 @@ function sideOf(stage: Stage, bases: Dead['bases'], diesAt: number): string | un
 }
 
 /** Both QEMUs have died too: recovers the members offline; gives on which side both guests are to be booted. */
-async function recoverAll({ stage, bases, left }: Dead, order: readonly number[], diesAt: number) {
-  const journal = memoryJournal(left);
-  for (const sim of stage.sims) sim.kill();
+async function recoverAll(dead: Dead, order: readonly number[], diesAt: number) {
   const sides = new Set<string>();
-  for (const at of order) {
-    const sim = stage.sims[at];
-    const row = journal.saga(`g.${at}`);
-    if (sim === undefined || row === undefined) continue;
-    const options = { files: sim.files, images: virtualImages(sim), clock: stage.clock };
-    const result = await stage.clock.run(recoverOffline(journal, row.id, { ...options, qemu: 'dead' }));
-    const files = result.boot?.map(({ file }) => file) ?? result.disks.map(({ after }) => after?.file ?? '');
-    sides.add(files.every((file, disk) => file === bases[at]?.[disk]) ? 'old' : 'new');
+  for (const { at, sim, files } of await recoverEach(dead, order)) {
+    sides.add(files.every((file, disk) => file === dead.fronts[at]?.[disk]) ? 'old' : 'new');
     const contents = new Map(files.map((file, disk) => [disk, sim.world.readFile(file)]));
     expect(judgeWrites(contents, files.length), `${diesAt}`).toEqual({
       ...{ upTo: sim.world.guest.acknowledged, why: undefined },
@@ -128,7 +109,7 @@ describe.each(SCENES)('a group %s', (_, faults, expected) => {
     const [, , recover, order] = row;
     const sides: string[] = [];
     for (const diesAt of diesAtEach(MOMENTS_MAX)) {
-      const dead = await dieAt(diesAt, faults);
+      const dead = await dieAt(diesAt, faults, asked);
       if (!dead.hasDied) break;
       sides.push((await recover(dead, order, diesAt)) ?? '');
     }
@@ -171,7 +152,7 @@ describe('a member of a group that has committed', () => {
   it('is not moved back offline alone, as the others stay on their overlays', async () => {
     let refused = 0;
     for (let diesAt = 1; ; diesAt += 1) {
-      const { stage, hasDied, left } = await dieAt(diesAt, [LATE]);
+      const { stage, hasDied, left } = await dieAt(diesAt, [LATE], asked);
       if (!hasDied) break;
       const journal = memoryJournal(left);
       const [sim] = stage.sims;

@@ -50,7 +50,8 @@ Groups
   is told the same word. Ask the others first ("blocksaga show GROUP" there): if one is committed, say commit; if one is
   rolled back, roll-back; if all are in doubt, either, but the same everywhere. A promise that is not true leaves guests of
   one group on two sides. No write of a guest is lost either way: commit stays on the overlays, roll-back brings what they
-  hold into the images below. End this host's agent before, and start it again afterwards.
+  hold into the images below; of a group of clones commit keeps the copies, and roll-back removes them. End this host's
+  agent before, and start it again afterwards.
 
 Examples:
   $ blocksaga resume 4kq2p9v1x0c7m
