@@ -160,9 +160,9 @@ export interface StepContext<P extends Plan = Plan> {
    * is known.
    */
   likeness(): 'alike' | 'apart' | 'unknown';
-  /** Every mirror was seen ready, with nothing left to copy, and the guest paused. */
+  /** Every mirror was seen with nothing left to copy, or ended well, and the guest paused. */
   sawAlike(): void;
-  /** For the step that begins the pause: what ends the mirrors has gone out in the same write, and `asked` is what will come of it. */
+  /** For the step that begins the pause: it has told the mirrors to end, which followed the paused guest; `asked` is what will come of it. */
   endsMirrors(asked: Promise<ActAndLook>): void;
   /** What was sent so, once; undefined where nothing was, or an earlier process has sent it. */
   takeMirrorsEnd(): Promise<ActAndLook> | undefined;
