@@ -39,7 +39,7 @@ export async function askBefore(
   // What another file holds says nothing of where the guest ran, not to an administrator either.
   if (said.front === undefined)
     await expectRightFiles(decide([]).parts, rightful, { files, images }, 'first');
-  else await expectBothSides({ plan, records, isOlder }, rightful, { files, images });
+  else await expectBothSides({ plan, records, isOlder, front: said.front }, rightful, { files, images });
   const { overlays, unseen } = await findAbove(
     { id: row.id, plan, begunMs: row.createdAtMs, said, known: rightful.known },
     images,

@@ -145,7 +145,9 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
   };
   // The image that an overlay stands on, on which the guest was last, tells its side.
   const under = ranOn.map(file => namedBelow(sim.world.host.image(file)));
-  const isTold = restored !== undefined || !faults.some(({ kind }) => kind === 'otherClient');
+  // Nothing boots from an image that a third party has put on its disk before its chain is whole: the recovery has to know better.
+  const isBootable = wish.named.every(index => isWhole(sim, after.disks[index]?.path ?? ''));
+  const isTold = restored !== undefined || !faults.some(({ kind }) => kind === 'otherClient') || isBootable;
   const seen = isTold ? sidesSeen(asked, oldOf, under) : undefined;
   if (seen !== undefined) return seen;
   if (!mayBeSwitched) return 'old';
