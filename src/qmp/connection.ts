@@ -9,7 +9,7 @@ import type { Arguments, CallOptions, Command, CommandName, QmpEvent, Replies, R
 import { asError, lost, refusal, ungreeted } from './connection-errors.ts';
 import { deadlineMsFor } from './deadlines.ts';
 import { InFlight } from './in-flight.ts';
-import { type Message, parseGreeting, parseMessage, type QmpVersion } from './messages.ts';
+import { type Greeting, type Message, parseGreeting, parseMessage, type QmpVersion } from './messages.ts';
 import { startPatience } from './patience.ts';
 import { valueIn } from './reply-values.ts';
 import type { QmpCommands } from './schema.generated.ts';
@@ -29,7 +29,7 @@ export class Connection implements TransportHandlers {
   readonly #inFlight: InFlight;
   readonly #endWatchers = new Set<() => void>();
   #transport: Transport | undefined;
-  #version: QmpVersion | undefined;
+  #greeting: Greeting | undefined;
   #open = true;
   #heardMs = Number.NEGATIVE_INFINITY;
   /** Why the connection ended, where we know. */
@@ -51,8 +51,8 @@ export class Connection implements TransportHandlers {
     if (!this.#open) this.close();
   }
 
-  async greeted(deadlineMs: number): Promise<void> {
-    if (this.#version === undefined && this.#open) {
+  async greeted(deadlineMs: number): Promise<Greeting> {
+    if (this.#greeting === undefined && this.#open) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#greetingSettled = resolve;
       const patience = startPatience(
@@ -63,13 +63,13 @@ export class Connection implements TransportHandlers {
       patience.cancel();
       this.#greetingSettled = undefined;
     }
-    if (this.#version) return;
+    if (this.#greeting) return this.#greeting;
     throw ungreeted(this.#open ? deadlineMs : undefined, this.#failure);
   }
 
   get version(): QmpVersion {
-    invariant(this.#version, 'a client is handed out only after its greeting');
-    return this.#version;
+    invariant(this.#greeting, 'a client is handed out only after its greeting');
+    return this.#greeting.version;
   }
 
   get isOpen(): boolean {
@@ -148,7 +148,7 @@ export class Connection implements TransportHandlers {
   }
 
   #take(json: Json): void {
-    if (this.#version === undefined) {
+    if (this.#greeting === undefined) {
       this.#onGreeting(json);
       return;
     }
@@ -176,7 +176,7 @@ export class Connection implements TransportHandlers {
   #onGreeting(json: Json): void {
     const greeting = parseGreeting(json);
     if (greeting instanceof BlocksagaError) this.#fail(greeting);
-    else this.#version = greeting;
+    else this.#greeting = greeting;
     this.#greetingSettled?.();
   }
 

@@ -15,6 +15,13 @@ export interface QmpVersion {
   readonly package: string;
 }
 
+/** What QEMU says first. */
+export interface Greeting {
+  readonly version: QmpVersion;
+  /** What a client may enable by `qmp_capabilities` (QEMU's qapi/control.json, `QMPCapability`). */
+  readonly capabilities: readonly string[];
+}
+
 type JsonObject = { readonly [key: string]: Json };
 
 /** One message from QEMU after its greeting. */
@@ -52,12 +59,12 @@ export function parseMessage(json: Json): Message {
   return nonsense(json);
 }
 
-/** QEMU's version out of its greeting, or why the message is no greeting. */
-export function parseGreeting(json: Json): QmpVersion | BlocksagaError {
+/** QEMU's greeting, or why the message is none. */
+export function parseGreeting(json: Json): Greeting | BlocksagaError {
   const qmp = isObject(json) ? json['QMP'] : undefined;
   const version = isObject(qmp) ? qmp['version'] : undefined;
   const numbers = isObject(version) ? version['qemu'] : undefined;
-  if (isObject(version) && isObject(numbers)) {
+  if (isObject(qmp) && isObject(version) && isObject(numbers)) {
     const { major, minor, micro } = numbers;
     const { package: packageVersion = '' } = version;
     if (
@@ -66,7 +73,10 @@ export function parseGreeting(json: Json): QmpVersion | BlocksagaError {
       typeof micro === 'number' &&
       typeof packageVersion === 'string'
     )
-      return { major, minor, micro, package: packageVersion };
+      return {
+        version: { major, minor, micro, package: packageVersion },
+        capabilities: stringsIn(qmp['capabilities']),
+      };
   }
   return new BlocksagaError(
     'QMP_PROTOCOL',
@@ -75,6 +85,10 @@ export function parseGreeting(json: Json): QmpVersion | BlocksagaError {
       effect: 'notApplied',
     },
   );
+}
+
+function stringsIn(json: Json | undefined): readonly string[] {
+  return Array.isArray(json) ? json.filter(each => typeof each === 'string') : [];
 }
 
 /** Whether JSON is an object, not an array or null. */

@@ -22,14 +22,14 @@ import { createFaults, type PlacedFault } from './monitor/faults.ts';
 import { createAgent } from './monitor/guest-agent.ts';
 import { type Answer, createMonitor, type Monitor, timestampOf } from './monitor/monitor.ts';
 import { createOutput } from './monitor/output.ts';
-import { createProcess, type Process } from './process.ts';
+import { createProcess, findCommand, type Process } from './process.ts';
 import { expectFault, expectSimOptions } from './sim-choices.ts';
 import { durationOf, type Sim, type SimConnect, type SimOptions, TIMING } from './sim-options.ts';
 import type { Arguments } from './state/arguments.ts';
 import type { Task, Timing } from './state/context.ts';
 import { isOfCount } from './state/of-count.ts';
 import { DEFAULT_PROFILE, profileOf } from './state/profiles.ts';
-import { Death } from './state/refusal.ts';
+import { Death, Refusal, refusalOf } from './state/refusal.ts';
 import { withoutGuest } from './state/storage-daemon.ts';
 import { createWorld } from './world.ts';
 
@@ -245,6 +245,10 @@ export function createSim(options: SimOptions = {}): Sim {
           },
           durationMs: (command, args) => (isOfCount(args) ? 0 : durationOf(command, timing)),
           execute,
+          whyNotNegotiated: args => refusalOf(() => profile.checker.check('qmp_capabilities', args)),
+          whyNotOutOfBand: command =>
+            refusalOf(() => findCommand(profile, command)) ??
+            new Refusal(`The command ${command} does not support OOB`, 'GenericError'),
         });
         monitors.set(name, found);
       }

@@ -5,7 +5,7 @@
 
 import { Immer } from 'immer';
 import type { Json } from '../qmp/transport.ts';
-import { COMMANDS } from './commands.ts';
+import { COMMANDS, type Command } from './commands.ts';
 import type { DataPlane } from './graph/image-io.ts';
 import type { Extents } from './host/contents.ts';
 import type { Host } from './host/host.ts';
@@ -62,6 +62,14 @@ export interface Process {
   change(recipe: (ctx: Context) => void): void;
 }
 
+/** Throws QEMU's refusal where this QEMU has no such command. */
+export function findCommand({ schema }: Profile, name: string): Command {
+  const command = COMMANDS.get(name);
+  if (command === undefined || schema.commands[name] === undefined)
+    throw new Refusal(`The command ${name} has not been found`, 'CommandNotFound');
+  return command;
+}
+
 export function createProcess(options: ProcessOptions): Process {
   return new SimulatedProcess(options);
 }
@@ -85,10 +93,7 @@ class SimulatedProcess implements Process {
   execute(name: string, args: Arguments): Outcome {
     const { profile } = this.#options;
     try {
-      const command = COMMANDS.get(name);
-      if (command === undefined || profile.schema.commands[name] === undefined) {
-        throw new Refusal(`The command ${name} has not been found`, 'CommandNotFound');
-      }
+      const command = findCommand(profile, name);
       profile.checker.check(name, args);
       this.#flap(profile.flaps[name] ?? 0);
       const reply = command.reads

@@ -115,6 +115,20 @@ const TEXTS = [
   `${'['.repeat(1025)}${']'.repeat(3)}x${']'.repeat(1022)}`,
 ] as const;
 
+/** A session that asks for what the greeting offers: what it may say then, and how that is refused. */
+const OUT_OF_BAND = [
+  ...['{"exec-oob":"query-status"}', '{"execute":"qmp_capabilities","arguments":{"enable":["x"]}}'],
+  '{"execute":"qmp_capabilities","arguments":{"enable":"oob"}}',
+  '{"execute":"qmp_capabilities","arguments":{"enabl":[]}}',
+  '{"execute":"qmp_capabilities","arguments":{"enable":["oob","oob"]}}',
+  ...['{"exec-oob":"query-status","id":1}', '{"exec-oob":"nonsense"}', '{"exec-oob":3,"id":[]}'],
+  '{"exec-oob":"query-status","execute":"query-status","id":2}',
+  '{"execute":"query-status","exec-oob":"query-status"}',
+  ...['{"id":4}', '{"exec-oob":"query-status","arguments":3}', '{"execute":"query-status"}'],
+] as const;
+
+const IN_BAND = ['{"execute":"qmp_capabilities"}', ...TEXTS] as const;
+
 const versions = binaries();
 
 test('a QEMU is there to compare with', () => expect(versions.length).toBeGreaterThan(0));
@@ -122,11 +136,13 @@ test('a QEMU is there to compare with', () => expect(versions.length).toBeGreate
 describe.each(versions)('QEMU $version', ({ version, binary }) => {
   test('and the simulator read the same bytes alike', async () => {
     await using vm = await startGuestVm({ disks: 1, guest: 'idle', qemu: binary });
-    const real = await answersOf(vm.monitor);
+    const real = [...(await answersOf(vm.monitor, IN_BAND)), ...(await answersOf(vm.monitor, OUT_OF_BAND))];
     const folder = mkdtempSync(join(tmpdir(), 'blocksaga-json-'));
     const sim = await serveSim({ listen: join(folder, 'qmp'), profile: version, disks: 1 });
     try {
-      expect(await answersOf(join(folder, 'qmp'))).toEqual(real);
+      const path = join(folder, 'qmp');
+      const said = [...(await answersOf(path, IN_BAND)), ...(await answersOf(path, OUT_OF_BAND))];
+      expect(said).toEqual(real);
     } finally {
       await sim.close();
       rmSync(folder, { recursive: true });
@@ -137,6 +153,7 @@ describe.each(versions)('QEMU $version', ({ version, binary }) => {
 /** The replies to each text, without what a command gives. */
 async function answersOf(
   path: string,
+  texts: readonly string[],
 ): Promise<readonly (readonly [text: string, replies: readonly unknown[]])[]> {
   const socket = createConnection(path);
   let heard = '';
@@ -145,7 +162,7 @@ async function answersOf(
   });
   await once(socket, 'connect');
   const answers: [string, unknown[]][] = [];
-  for (const [at, text] of ['{"execute":"qmp_capabilities"}', ...TEXTS].entries()) {
+  for (const [at, text] of texts.entries()) {
     socket.write(Buffer.from(`${text}\n{"execute":"query-version","id":"mark ${at}"}\n`, 'latin1'));
     while (!heard.includes(`"mark ${at}"`) || !heard.endsWith('\n')) await once(socket, 'data');
     const lines = heard

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { BlocksagaError, definedOnly } from '../../src/errors.ts';
 import { openQmpClient, type QmpClient, type Reply } from '../../src/qmp/client.ts';
 import { connectSocket } from '../../src/qmp/socket.ts';
-import { FakeQemu, NO_GREETING, Refusal, type Script } from './fake-qemu.ts';
+import { FakeQemu, GREETING, NO_GREETING, Refusal, type Script } from './fake-qemu.ts';
 import { ManualClock, settled } from './manual-clock.ts';
 
 async function open(script?: Script): Promise<{ client: QmpClient; fake: FakeQemu; clock: ManualClock }> {
@@ -23,6 +23,20 @@ describe('opening', () => {
     const { client, clock } = await open();
     expect(client.version).toEqual({ major: 7, minor: 2, micro: 22, package: 'test' });
     expect(clock.pending).toBe(0);
+  });
+
+  test('has the monitor read on while a command runs, where QEMU offers it', async () => {
+    const offers = new FakeQemu();
+    await openQmpClient(offers.connect, { clock: new ManualClock() });
+    expect(offers.negotiated).toEqual([{ enable: ['oob'] }]);
+    const { QMP } = GREETING;
+    for (const capabilities of [[], ['later'], 'oob', undefined]) {
+      const fake = new FakeQemu(undefined, {
+        QMP: { version: QMP.version, ...definedOnly({ capabilities }) },
+      });
+      await openQmpClient(fake.connect, { clock: new ManualClock() });
+      expect(fake.negotiated).toEqual([{}]);
+    }
   });
 
   test('a greeting that never comes is an error that names the other client and the way out', async () => {

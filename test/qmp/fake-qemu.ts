@@ -6,7 +6,7 @@
 
 import type { Connect, Json, TransportHandlers } from '../../src/qmp/transport.ts';
 
-export const GREETING: Json = {
+export const GREETING = {
   QMP: { version: { qemu: { major: 7, minor: 2, micro: 22 }, package: 'test' }, capabilities: ['oob'] },
 };
 
@@ -36,6 +36,8 @@ export class Refusal {
 export class FakeQemu {
   /** All commands but qmp_capabilities, in order of arrival. */
   readonly sent: Sent[] = [];
+  /** With which arguments each negotiation came. */
+  readonly negotiated: Json[] = [];
   /** How many commands each write held. */
   readonly writes: number[] = [];
   readonly #script: Script;
@@ -76,8 +78,10 @@ export class FakeQemu {
   }
 
   #receive(command: Sent): void {
-    if (command.execute !== 'qmp_capabilities') this.sent.push(command);
-    const answer = command.execute === 'qmp_capabilities' ? {} : this.#script(command, this);
+    const negotiates = command.execute === 'qmp_capabilities';
+    if (negotiates) this.negotiated.push(command.arguments ?? {});
+    else this.sent.push(command);
+    const answer = negotiates ? {} : this.#script(command, this);
     if (answer instanceof Refusal)
       this.say({ id: command.id, error: { class: answer.class, desc: answer.desc } });
     else if (answer !== undefined) this.say({ return: answer, id: command.id });

@@ -7,6 +7,7 @@ import type { Clock } from '../../qmp/clock.ts';
 import type { Json, Transport, TransportHandlers } from '../../qmp/transport.ts';
 import type { VirtualClock } from '../host/virtual-clock.ts';
 import type { Arguments } from '../state/arguments.ts';
+import type { Refusal } from '../state/refusal.ts';
 
 /** What came of a command: the members of its reply, or what happens instead of one. */
 export type Answer =
@@ -20,6 +21,10 @@ export interface MonitorOptions {
   /** How long QEMU takes for a command, before its reply. */
   readonly durationMs: (command: string, args: Arguments) => number;
   readonly execute: (command: string, args: Arguments) => Answer;
+  /** Why QEMU does not negotiate with these arguments; undefined where it does. */
+  readonly whyNotNegotiated: (args: Arguments) => Refusal | undefined;
+  /** Why QEMU carries out nothing of this name out of band. */
+  readonly whyNotOutOfBand: (command: string) => Refusal;
 }
 
 /** A connection that a server of bytes may use too: it answers in their turn messages that cannot be read. */
@@ -49,6 +54,8 @@ interface Connection {
   readonly queue: (Json | Unreadable)[];
   open: boolean;
   negotiated: boolean;
+  /** Whether commands may be asked for out of band. */
+  oob: boolean;
   busy: boolean;
   /** Nothing is delivered before this moment; set by a late reply. */
   heldUntilMs: number;
@@ -105,14 +112,20 @@ export function createMonitor(options: MonitorOptions): Monitor {
 
   function handle(connection: Connection, message: Json): void {
     if (!connection.open) return;
-    const fault = malformed(message);
-    const { execute, id, arguments: given } = fault === undefined ? (message as Request) : ({} as Request);
-    if (fault !== undefined || typeof execute !== 'string') {
-      deliver(connection, refusal(idOf(message), 'GenericError', fault ?? ''));
+    const fault = malformed(message, connection.oob);
+    if (fault !== undefined) {
+      deliver(connection, refusal(idOf(message), 'GenericError', fault));
+      return;
+    }
+    const { id, arguments: given, 'exec-oob': outOfBand } = message as Request;
+    const execute = commandOf(message);
+    if (outOfBand !== undefined) {
+      const { class: errorClass, desc } = options.whyNotOutOfBand(String(outOfBand));
+      deliver(connection, refusal(id, errorClass, desc));
       return;
     }
     if (execute === 'qmp_capabilities' || !connection.negotiated) {
-      deliver(connection, negotiate(connection, execute, id));
+      deliver(connection, negotiate(connection, execute, message as Request));
       return;
     }
     const answer = options.execute(execute, given ?? {});
@@ -128,6 +141,18 @@ export function createMonitor(options: MonitorOptions): Monitor {
     else deliver(connection, 'error' in body ? { id, ...body } : { ...body, id });
   }
 
+  function negotiate(connection: Connection, execute: string, { id, arguments: given }: Request): Json {
+    if (execute !== 'qmp_capabilities')
+      return refusal(id, 'CommandNotFound', "Expecting capabilities negotiation with 'qmp_capabilities'");
+    if (connection.negotiated)
+      return refusal(id, 'CommandNotFound', 'Capabilities negotiation is already complete, command ignored');
+    const why = options.whyNotNegotiated(given ?? {});
+    if (why !== undefined) return refusal(id, why.class, why.desc);
+    connection.negotiated = true;
+    connection.oob = given?.['enable'] !== undefined && (given['enable'] as readonly Json[]).includes('oob');
+    return id === undefined ? { return: {} } : { return: {}, id };
+  }
+
   function send(connection: Connection, messages: readonly (Json | Unreadable)[]): void {
     if (!connection.open) return;
     connection.queue.push(...messages);
@@ -141,6 +166,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
         queue: [],
         open: true,
         negotiated: false,
+        oob: false,
         busy: false,
         heldUntilMs: 0,
       };
@@ -167,6 +193,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
 
 interface Request {
   readonly execute?: Json;
+  readonly 'exec-oob'?: Json;
   readonly id?: Json;
   readonly arguments?: Arguments;
 }
@@ -188,15 +215,16 @@ function idOf(message: Json): Json | undefined {
 }
 
 /** The member checks of QEMU's dispatcher (qapi/qmp-dispatch.c). */
-function malformed(message: Json): string | undefined {
+function malformed(message: Json, allowsOob: boolean): string | undefined {
   if (message === null || typeof message !== 'object' || Array.isArray(message)) {
     return 'QMP input must be a JSON object';
   }
   const object = message as { readonly [key: string]: Json };
+  const runs = (name: string) => name === 'execute' || (name === 'exec-oob' && allowsOob);
   for (const name in object) {
     const value = object[name] as Json;
-    if (name === 'execute') {
-      if (typeof value !== 'string') return "QMP input member 'execute' must be a string";
+    if (runs(name)) {
+      if (typeof value !== 'string') return `QMP input member '${name}' must be a string`;
     } else if (name === 'arguments') {
       if (value === null || typeof value !== 'object' || Array.isArray(value)) {
         return "QMP input member 'arguments' must be an object";
@@ -205,18 +233,9 @@ function malformed(message: Json): string | undefined {
       return `QMP input member '${name}' is unexpected`;
     }
   }
-  return object['execute'] === undefined ? "QMP input lacks member 'execute'" : undefined;
-}
-
-function negotiate(connection: Connection, execute: string, id: Json | undefined): Json {
-  if (execute !== 'qmp_capabilities') {
-    return refusal(id, 'CommandNotFound', "Expecting capabilities negotiation with 'qmp_capabilities'");
-  }
-  if (connection.negotiated) {
-    return refusal(id, 'CommandNotFound', 'Capabilities negotiation is already complete, command ignored');
-  }
-  connection.negotiated = true;
-  return id === undefined ? { return: {} } : { return: {}, id };
+  const asked = Object.keys(object).filter(runs).length;
+  if (asked > 1) return "QMP input member 'execute' clashes with 'exec-oob'";
+  return asked === 0 ? "QMP input lacks member 'execute'" : undefined;
 }
 
 function refusal(id: Json | undefined, errorClass: string, desc: string): Json {

@@ -93,8 +93,9 @@ export function createChecker(schema: SchemaTable, texts: Texts): Checker {
     if (type.startsWith('[')) {
       if (!Array.isArray(value)) refuse(`Invalid parameter type for '${path}', expected: array`);
       const element = type.slice(1, -1);
+      // QAPI knows no name of an element (qapi/qapi-visit-core.c).
       value.forEach((one: Json, index) => {
-        checkValue(element, one, name, `${path}[${index}]`);
+        checkValue(element, one, 'null', `${path}[${index}]`);
       });
       return;
     }

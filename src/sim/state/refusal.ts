@@ -15,6 +15,17 @@ export class Refusal {
   }
 }
 
+/** What it refuses; undefined where it goes through. */
+export function refusalOf(act: () => void): Refusal | undefined {
+  try {
+    act();
+    return undefined;
+  } catch (refusal) {
+    if (refusal instanceof Refusal) return refusal;
+    throw refusal;
+  }
+}
+
 /** Ends the command with an error reply. */
 export function refuse(desc: string, errorClass: QmpErrorClass = 'GenericError'): never {
   throw new Refusal(desc, errorClass);
