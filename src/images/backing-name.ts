@@ -2,6 +2,7 @@
  * What the header of an image names as the one below: QEMU takes a file's name, or `json:` with the options of a node, whose files have
  * names (docs/interop/qcow2.txt, and block.c of QEMU). Pure; that such a file is there, or is an image, is not told.
  */
+import type { Json } from '../qmp/transport.ts';
 
 const OPTIONS = 'json:';
 
@@ -34,7 +35,13 @@ export function plainNameIn(stored: string, driver: string | null): string {
 
 const PLAIN: ReadonlySet<string> = new Set(['driver', 'file.driver', 'file.filename']);
 
-function optionsIn(stored: string): unknown {
+/** The options of a node that it describes by them; undefined for the name of a file, and for what QEMU had no room for. */
+export function nodeNamedIn(stored: string): { readonly [option: string]: Json } | undefined {
+  const options = stored.startsWith(OPTIONS) ? optionsIn(stored) : null;
+  return isObject(options) ? options : undefined;
+}
+
+function optionsIn(stored: string): Json {
   try {
     return JSON.parse(stored.slice(OPTIONS.length));
   } catch (error) {
@@ -53,4 +60,8 @@ function flattened(value: unknown, of = ''): ReadonlyMap<string, unknown> {
       return typeof each === 'object' && each !== null ? [...flattened(each, name)] : [[name, each]];
     }),
   );
+}
+
+function isObject(value: Json): value is { readonly [option: string]: Json } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -3,7 +3,7 @@
  * file, find in the image's header (bdrv_open(), block.c).
  */
 
-import { plainNameIn } from '../../images/backing-name.ts';
+import { nodeNamedIn, plainNameIn } from '../../images/backing-name.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { fileLength } from '../host/host.ts';
 import type { Arguments } from '../state/arguments.ts';
@@ -160,11 +160,18 @@ function openBacking(
   const image = imageOf(ctx, file);
   if (image.backing === undefined) return undefined;
   const format = image.backingFormat ?? 'raw';
-  return open(ctx, fileOptions(plainNameIn(image.backing, format), format), {
+  return open(ctx, optionsInHeader(image.backing, format), {
     readOnly: true,
     inherits: true,
     ...passedOn,
   }).name;
+}
+
+/** A header may name a file or describe a node, with what is below that (bdrv_open_backing_file(), block.c). */
+function optionsInHeader(stored: string, format: string): Arguments {
+  const plain = plainNameIn(stored, format);
+  const described = plain === stored ? nodeNamedIn(stored) : undefined;
+  return described?.['file'] === undefined ? fileOptions(plain, format) : described;
 }
 
 /** The options that open a file with a format. */

@@ -104,6 +104,25 @@ export const CREATE: readonly Sequence[] = [
     ],
   },
   {
+    title: 'an image whose header describes the node below it, with what is below that',
+    disks: 1,
+    lines: [
+      ...['b', 'm', 't'].flatMap(name => [...file(name, 0), open(name)]),
+      ...create({ driver: 'qcow2', file: 'b', size: SIZE }),
+      ...create({ driver: 'qcow2', file: 'm', size: SIZE }),
+      ...create({
+        ...{ driver: 'qcow2', file: 't', size: SIZE, 'backing-fmt': 'qcow2' },
+        'backing-file': `json:${JSON.stringify({
+          backing: { driver: 'qcow2', file: { driver: 'file', filename: 'DIR/b' } },
+          ...{ driver: 'qcow2', file: { driver: 'file', filename: 'DIR/m' } },
+        })}`,
+      }),
+      ['blockdev-add', { driver: 'qcow2', 'node-name': 'n', file: 't' }],
+      ['blockdev-del', { 'node-name': 'm' }],
+      ['blockdev-del', { 'node-name': 'n' }],
+    ],
+  },
+  {
     title: 'options of a file',
     disks: 1,
     lines: [
