@@ -37,9 +37,10 @@ export class BareClient {
     socket.on('close', () => this.#fail(new Error('the monitor closed')));
   }
 
-  static async connect(path: string): Promise<BareClient> {
+  /** `oob`: QEMU reads on while it carries out a command, as with blocksaga; else the session is plain, as scripts open one. */
+  static async connect(path: string, oob: boolean): Promise<BareClient> {
     const client = new BareClient(createConnection(path));
-    await client.send(['qmp_capabilities']);
+    await client.send(['qmp_capabilities', oob ? { enable: ['oob'] } : {}]);
     return client;
   }
 

@@ -35,6 +35,8 @@ export interface Comparison {
 export interface Report {
   readonly comparisons: readonly Comparison[];
   readonly rounds: number;
+  /** Whether the bare client had QEMU read on while it carried out a command. */
+  readonly oob: boolean;
   readonly qemuVersion: string;
 }
 
@@ -76,14 +78,14 @@ export function printReport(report: Report, json: boolean): void {
   const lines = report.comparisons.flatMap(linesOf);
   const machine = describeMachine(report.qemuVersion);
   if (json) {
-    console.log(JSON.stringify({ machine, rounds: report.rounds, lines, comparisons: report.comparisons }));
+    console.log(JSON.stringify({ ...report, machine, lines }));
     return;
   }
   const quiet = new Map(report.comparisons.map(({ disks, quietGapMs }) => [disks, spread(quietGapMs)]));
   const quietText = [...quiet].map(([disks, gap]) => `${show(gap)} with ${disks} disks`).join(', ');
   console.log(`${machine.text}
 All sides in turn on the same guest, ${report.rounds} rounds each; milliseconds, median (min-max). The figures come from a
-shared machine: only the ratios within one run say anything.
+shared machine: only the ratios within one run say anything. The bare client's session is ${report.oob ? 'one with `oob`, as that of blocksaga' : 'plain, without `oob`'}.
 A gap in guest writes cannot be seen finer than the guest writes: left alone for a moment, its longest gap was
 ${quietText}.
 One write and fdatasync where the journal is takes ${show(machine.fdatasyncMs)}${machine.tmpfs ? '; it is a tmpfs, so durability costs nothing here' : ''}.

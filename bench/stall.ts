@@ -3,7 +3,8 @@
  * switched to their copies at once. Each figure stands beside the limit, the same QMP commands from a bare client
  * (`bare.ts`), taken in turn with it on the same guest, and, of another build of blocksaga, what that one takes. It asserts that the
  * disks have changed, and nothing about time:
- * `npm run bench -- [--rounds N] [--disks N,N] [--operations NAME,NAME] [--beside DIST/index.js] [--json]`.
+ * `npm run bench -- [--rounds N] [--disks N,N] [--operations NAME,NAME] [--oob] [--beside DIST/index.js]
+ * [--json]`. With `--oob` the bare client's session has that enabled, as blocksaga's has.
  */
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -70,6 +71,7 @@ const { values: options } = parseArgs({
     disks: { type: 'string', default: DISKS },
     operations: { type: 'string', default: OPERATIONS.join(',') },
     beside: { type: 'string' },
+    oob: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -87,7 +89,7 @@ for (const count of options.disks.split(',').map(Number)) {
   version = await qemuVersion(vm);
   comparisons.push(...(await compare(vm, count)));
 }
-printReport({ comparisons, rounds, qemuVersion: version }, options.json);
+printReport({ comparisons, rounds, oob: options.oob, qemuVersion: version }, options.json);
 
 /** All operations on one guest, the sides in turn; which one begins changes from round to round. */
 async function compare(vm: GuestVm, count: number): Promise<readonly Comparison[]> {
@@ -158,7 +160,7 @@ async function snapshotByEngine(stage: Stage): Promise<Sample> {
 async function snapshotBare(stage: Stage): Promise<Sample> {
   const { vm } = stage;
   const clock = startClock(vm);
-  const qmp = await BareClient.connect(vm.monitor);
+  const qmp = await BareClient.connect(vm.monitor, options.oob);
   const disks = bareDisks(stage, true);
   await openImages(qmp, disks);
   clock.mark();
@@ -185,7 +187,7 @@ async function switchBare(
   act: (qmp: BareClient, disks: readonly BareDisk[]) => Promise<void>,
 ): Promise<Sample> {
   const { vm } = stage;
-  const qmp = await BareClient.connect(vm.monitor);
+  const qmp = await BareClient.connect(vm.monitor, options.oob);
   const disks = bareDisks(stage, false);
   await openImages(qmp, disks);
   await mirror(qmp, disks, strategy);
