@@ -85,7 +85,13 @@ if (!Number.isInteger(rounds) || rounds < 1 || rounds > ROUNDS_MAX) {
 const comparisons: Comparison[] = [];
 let version = '';
 for (const count of options.disks.split(',').map(Number)) {
-  await using vm = await startGuestVm({ disks: count, cache: 'unsafe', pacingUs: 0, timed: true });
+  await using vm = await startGuestVm({
+    disks: count,
+    cache: 'unsafe',
+    pacingUs: 0,
+    timed: true,
+    bios: 'seabios',
+  });
   version = await qemuVersion(vm);
   comparisons.push(...(await compare(vm, count)));
 }

@@ -17,6 +17,9 @@ export type GuestBus = 'virtio-blk' | 'scsi-hd' | 'nvme' | 'ide-hd' | 'usb-stora
 /** How QEMU's page cache use is set: `writeback` is QEMU's default, `none` bypasses it, `unsafe` ignores flushes. */
 export type GuestCache = 'writeback' | 'none' | 'unsafe';
 
+/** What starts the guest: `small-bios.s`, for disks on virtio-blk alone, or the SeaBIOS that QEMU brings. */
+export type GuestBios = 'small' | 'seabios';
+
 /** A filter that an administrator may have above an image; a throttle gets a group of its own, whose limit is never reached. */
 export type GuestFilter = 'throttle' | 'copy-on-read';
 
@@ -36,7 +39,9 @@ export interface CommandLineOptions {
   readonly accel: 'tcg' | 'kvm' | 'auto';
   readonly paused: boolean;
   readonly images: readonly GuestImage[];
-  readonly rom: string;
+  readonly bios: GuestBios;
+  /** The image of the small BIOS with the guest in it, or the guest's option ROM. */
+  readonly program: string;
   /** The pipe for the guest's reports. */
   readonly reports: string;
   readonly monitors: readonly string[];
@@ -72,7 +77,9 @@ export function guestCommandLine(options: CommandLineOptions): readonly string[]
     ...options.monitors.flatMap(path => ['-qmp', `unix:${optionValue(path)},server=on,wait=off`]),
     ...['-chardev', `file,id=reports,path=${optionValue(options.reports)}`],
     ...['-device', 'isa-debugcon,iobase=0xe9,chardev=reports'],
-    ...['-option-rom', `romfile=${optionValue(options.rom)},bootindex=0`],
+    ...(options.bios === 'small'
+      ? ['-bios', options.program]
+      : ['-option-rom', `romfile=${optionValue(options.program)},bootindex=0`]),
     ...(iothreads ? images.flatMap((_, disk) => ['-object', `iothread,id=iothread${disk}`]) : []),
     ...images.flatMap((image, disk) => backend(options, image, disk)),
     ...devices(options),

@@ -4,6 +4,7 @@
  */
 import { invariant } from '../errors.ts';
 import { ORDERED_WRITER_BASE64 } from './ordered-writer.generated.ts';
+import { SMALL_BIOS_BASE64 } from './small-bios.generated.ts';
 
 /** Bytes of a sector. */
 export const SECTOR_BYTES = 512;
@@ -26,6 +27,8 @@ const MAGIC = 0x574f5342;
 /** What no sector lacks that the guest has written to. */
 export const MAGIC_BYTES = Buffer.from('BSOW');
 const RECORD_BYTES = 16;
+/** QEMU takes a BIOS in units of this. */
+const BIOS_BYTES = 65_536;
 const SEQUENCE_MAX = 2 ** 30 - 1;
 
 /** What the host patches into the ROM. */
@@ -67,6 +70,12 @@ export function guestRom({ disks, firstSequence = 1, pacingUs = 0, turn }: Guest
   const sum = rom.subarray(0, -1).reduce((total, byte) => total + byte, 0);
   rom.writeUInt8(-sum & 0xff, rom.length - 1);
   return rom;
+}
+
+/** The image of the small BIOS (`small-bios.s`) that starts this guest, ready for `-bios`. */
+export function guestBios(rom: Buffer): Buffer {
+  const end = Buffer.from(SMALL_BIOS_BASE64, 'base64');
+  return Buffer.concat([rom, Buffer.alloc(BIOS_BYTES - rom.length - end.length), end]);
 }
 
 /** Sector 0 of disk `disk` of `disks`, by which the guest knows it. */

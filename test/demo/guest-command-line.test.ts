@@ -16,7 +16,8 @@ function commandLine(options: Partial<CommandLineOptions>): readonly string[] {
     accel: 'tcg',
     paused: false,
     images: [image('a')],
-    rom: '/run/rom',
+    bios: 'seabios',
+    program: '/run/rom',
     reports: '/run/reports',
     monitors: ['/run/qmp'],
     extraArguments: [],
@@ -28,12 +29,13 @@ test('a file name with commas stays one value', () => {
   const line = commandLine({
     style: 'drive',
     images: [image('a,format=raw')],
-    rom: '/r,1',
+    program: '/r,1',
     monitors: ['/m,1'],
   });
   expect(line.join(' ')).toContain('file=/vm/a,,format=raw.qcow2,format=qcow2,');
   expect(line).toContain('romfile=/r,,1,bootindex=0');
   expect(line).toContain('unix:/m,,1,server=on,wait=off');
+  expect(commandLine({ bios: 'small', program: '/r,1' })).toContain('/r,1'); // no list of options
 });
 
 test('every node of a -blockdev guest has a name, so that it can be reopened', () => {

@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { assembleGuest } from '../../scripts/assemble-guest.ts';
+import { assemble, PROGRAMS } from '../../scripts/assemble-guest.ts';
 import { ORDERED_WRITER_BASE64 } from '../../src/demo/ordered-writer.generated.ts';
 import {
   FIRST_SECTOR,
+  guestBios,
   guestRom,
   labelSector,
   RING_SECTORS,
@@ -13,6 +14,7 @@ import {
   SECTOR_BYTES,
   writtenSector,
 } from '../../src/demo/ordered-writer.ts';
+import { SMALL_BIOS_BASE64 } from '../../src/demo/small-bios.generated.ts';
 
 const binutils = ['as', 'ld', 'objcopy'].every(tool => spawnSync(tool, ['--version']).status === 0);
 const sequences = fc.integer({ min: 1, max: 2 ** 30 - 1 });
@@ -21,7 +23,17 @@ const pacings = fc.oneof(fc.nat(), fc.nat(200_000), fc.constant(0));
 
 describe('the guest program', () => {
   test.skipIf(!binutils)('is what its source assembles to', () => {
-    expect(assembleGuest().toString('base64')).toBe(ORDERED_WRITER_BASE64);
+    expect(assemble(PROGRAMS.writer).toString('base64')).toBe(ORDERED_WRITER_BASE64);
+    expect(assemble(PROGRAMS.bios).toString('base64')).toBe(SMALL_BIOS_BASE64);
+  });
+
+  test('is the beginning of an image of 64 KiB whose end starts the processor', () => {
+    const rom = guestRom({ disks: 2 });
+    const image = guestBios(rom);
+    expect(image.length).toBe(65_536);
+    expect(image.subarray(0, rom.length)).toEqual(rom);
+    expect(image.readUInt8(0xfff0)).toBe(0xea); // a far jump
+    expect([image.readUInt16LE(0xfff1), image.readUInt16LE(0xfff3)]).toEqual([0xfc00, 0xf000]);
   });
 
   test('is an option ROM of one sector whose bytes add up to zero, whatever is patched', () => {

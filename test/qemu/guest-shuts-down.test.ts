@@ -11,7 +11,10 @@ const SHUT_DOWN = { 'command-line': 'o /h 0x604 0x2000' };
 
 onEachVersion((qemu, version) => {
   test(`QEMU ${version} leaves a paused guest paused that shuts down, and resumes it`, async () => {
-    await using vm = await startGuestVm({ disks: 1, qemu, extraArguments: ['-no-shutdown'] });
+    await using vm = await startGuestVm({
+      ...{ disks: 1, qemu, bios: 'seabios' },
+      extraArguments: ['-no-shutdown'],
+    });
     const { witness } = vm;
     const status = async () =>
       ((await witness.execute('query-status')) as { readonly status: string }).status;

@@ -49,6 +49,8 @@ const setups: (GuestVmOptions & { readonly title: string })[] = [
     { title: `three ${bus} disks, -drive`, bus, disks: 3, style: 'drive' as const },
     { title: `eight ${bus} disks`, bus, disks: 8 },
   ]),
+  { title: 'three virtio-blk disks started by SeaBIOS', disks: 3, bios: 'seabios' },
+  { title: 'sixteen virtio-blk disks', disks: 16 },
   { title: 'three virtio-blk disks with iothreads', disks: 3, iothreads: true },
   { title: 'three scsi-hd disks with iothreads', bus: 'scsi-hd', disks: 3, iothreads: true },
   { title: 'two overlays over images with data', disks: 2, backing: true },

@@ -45,6 +45,7 @@ async function asleep(options: StageOptions): Promise<Stage> {
     guest: 'idle',
     backing: true,
     ...options,
+    bios: 'seabios',
     extraArguments: ['-option-rom', rom],
   });
   while ((await statusOf(on)) !== 'suspended') await sleep(systemClock, 10);

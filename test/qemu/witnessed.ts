@@ -20,7 +20,7 @@ import {
   type SnapshotRequest,
 } from '../../src/index.ts';
 import { often } from '../tiers/tier.ts';
-import { PACING_US } from './pace.ts';
+import { pacingOn } from './pace.ts';
 import { Tap } from './tapped.ts';
 import { lookAt, SPOILER, spoil, type World } from './world.ts';
 
@@ -86,7 +86,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
     await startGuestVm({
       disks: 3,
       sizeBytes: SIZE_BYTES,
-      pacingUs: PACING_US,
+      pacingUs: pacingOn(guest.bus ?? 'virtio-blk'),
       ...guest,
       ...secondMonitor.options,
     }),

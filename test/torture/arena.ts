@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { type FakeAgent, fakeAgent } from '../qemu/fake-agent.ts';
+import { BUSY_PACING_US } from '../qemu/pace.ts';
 import { DISKS, type Operation } from './operation.ts';
 import { type Orchestrator, startOrchestrator } from './orchestrator-process.ts';
 import { filesIn, lookAround } from './outside.ts';
@@ -47,8 +48,8 @@ export class Arena {
     this.#orchestrator = orchestrator;
   }
 
-  /** The guest rests so long after each write, in microseconds; not at all if not said. */
-  static async open({ guest }: Operation, pacingUs = 0): Promise<Arena> {
+  /** The guest rests so long after each write, in microseconds. */
+  static async open({ guest }: Operation, pacingUs = BUSY_PACING_US): Promise<Arena> {
     const home = await mkdtemp(join(await roomyDirectory(), 'blocksaga-torture-'));
     const directory = await mkdtemp(join(home, 'images-'));
     const vm = await startGuestVm({
