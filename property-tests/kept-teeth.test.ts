@@ -99,3 +99,14 @@ test('a file that a third party had QEMU open in the place of an image is told o
   const gone = { ...after, files: empty };
   expect(lawsOf({ ...account, after: gone, atLast: gone })).toContain('nothing lost');
 });
+
+test('a guest that was killed where a third party had moved it is booted from there, or that is named, and holds the rest', async () => {
+  const account = await kept('an-overlay-that-stayed-open-is-named-with-that-offline');
+  const { offline } = account;
+  expect.assert(offline?.result !== undefined && offline.booted !== undefined);
+  expect(lawsOf({ ...account, killedOn: [] })).toEqual(['nothing lost', 'the dead leave one set']);
+  const silent = { ...offline, result: { ...offline.result, leftovers: [] } };
+  expect(lawsOf({ ...account, offline: silent })).toContain('the dead leave one set');
+  const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
+  expect(lawsOf({ ...account, offline: lost })).toContain('the dead leave one set');
+});

@@ -28,6 +28,7 @@ import { notSeen, toMove, withAbove } from './decide-above.ts';
 import type { OfflineVerdict } from './decide-offline.ts';
 import { unprovedInWords } from './expect-headers.ts';
 import { asBooted, expectRightFiles, type Rightful } from './expect-right-files.ts';
+import { keptOpen } from './kept-open.ts';
 import { imagesOfLeft, madeForLeft } from './left-before.ts';
 import { bootImages, settleImages } from './offline-images.ts';
 import { lastOf, type OfflineEnd, type OfflinePart } from './offline-parts.ts';
@@ -186,11 +187,16 @@ async function tell({ row, plan, end, found }: DecidedOffline, host: OfflineHost
 /** New images of an earlier stage that are there still. */
 async function standingOf(decided: DecidedOffline, { files }: OfflineHost): Promise<readonly string[]> {
   const standing: string[] = [];
+  const open = new Set(decided.end.parts.flatMap(keptOpen));
   for (const file of decided.end.passed) {
-    if (!isKept(decided, file) && (await files.stat(file)) !== undefined) standing.push(file);
+    if (isKept(decided, file) || (await files.stat(file)) === undefined) continue;
+    standing.push(open.has(file) ? `${file} (${KEPT_OPEN})` : file);
   }
   return standing;
 }
+
+const KEPT_OPEN =
+  'QEMU had it open for a third party when it was to be closed, which may have moved a guest to it: look at what it holds before you remove it';
 
 function isKept({ found }: DecidedOffline, file: string): boolean {
   return found.kept.some(image => image.file === file);

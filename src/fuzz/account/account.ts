@@ -112,6 +112,8 @@ export interface Account {
   /** What became without QEMU of a saga that needed recovery to the last while QEMU lived. */
   readonly shutDown: OfflineEnd | undefined;
   readonly flushed: readonly FlushedWrite[];
+  /** What the disks were on when QEMU was killed from outside; none where it was not. */
+  readonly killedOn: Sight['disks'];
 }
 
 /** What happened, in order, for people to read. */

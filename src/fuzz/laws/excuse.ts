@@ -1,4 +1,4 @@
-/** What a row of the table of excuses holds. The rows are in `excuses-by-fault.ts` and `excuses-by-world.ts`. */
+/** What a row of the table of excuses holds. The rows are in `excuses-by-fault.ts`, `excuses-without-qemu.ts` and `excuses-by-world.ts`. */
 import type { Account, Struck } from '../account/account.ts';
 import type { EndJudged } from './excuse-conditions.ts';
 

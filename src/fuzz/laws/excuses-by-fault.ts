@@ -7,29 +7,25 @@ import type { Account, Struck } from '../account/account.ts';
 import { ASKS_TO_COMMIT } from '../account/asks-to-commit.ts';
 import { MIGRATED_AWAY } from '../account/migration-watch.ts';
 import { forgetsJobs } from '../scenario/since.ts';
-import { isBootedUnproved, wasOpenedUnproved } from './elsewhere-law.ts';
 import type { ByFault } from './excuse.ts';
 import {
   type EndJudged,
   isInDoubt,
   isLeftOnIt,
   isMovedAndHeld,
-  isMovedAndKept,
   isOffItsFilter,
   isOvertaken,
-  isPowerCut,
   isPutOver,
   isPutOverAndHeld,
   isSetAndHeld,
   isSwappedAndTold,
-  isTheirLoss,
   isWhereItWasMoved,
   isWhereItWasSet,
   ranInTheSwitch,
   waitsForFile,
-  wasSetAcrossAndKept,
   wasSetAndHeld,
 } from './excuse-conditions.ts';
+import { wasKilledThere } from './killed-elsewhere.ts';
 import { isOpenedByTheirs } from './opened-by-theirs.ts';
 
 /** The verbs by which a third party decides about the vCPUs, which is then not the saga's to answer for. */
@@ -169,7 +165,9 @@ export const BY_FAULT: readonly ByFault[] = [
     reason:
       'a guest that was moved to an image which lacks what it had written finds that in the image which it has left',
     only: (struck: Struck, account: Account, end: EndJudged) =>
-      isSetAndHeld(struck, account, end) || wasSetAndHeld(struck, account, end),
+      isSetAndHeld(struck, account, end) ||
+      wasSetAndHeld(struck, account, end) ||
+      wasKilledThere(struck, account, end),
   },
   {
     ...{ law: 'nothing lost', fault: 'otherClient blockdev-reopen' },
@@ -177,18 +175,6 @@ export const BY_FAULT: readonly ByFault[] = [
       "a guest that was moved, by the saga's filter, to an image which lacks what it had written finds that in the image which it has left",
     only: isMovedAndHeld,
   },
-  {
-    ...{ law: 'no newer image is given up', fault: 'otherClient qom-set' },
-    reason:
-      'a disk that was moved to an image of another disk is on no side of its own: what its guest wrote there is kept in that, which is named',
-    only: (struck: Struck, account: Account) => wasSetAcrossAndKept(struck, account),
-  },
-  ...(['qom-set', 'blockdev-reopen', 'blockdev-snapshot'] as const).map(verb => ({
-    ...{ law: 'the stuck end offline', fault: `otherClient ${verb}` },
-    reason:
-      'a recovery names one side for all disks: what the guest wrote to an image that it was moved to is kept in that, which is named',
-    only: isMovedAndKept,
-  })),
   {
     ...{ law: 'nothing lost', fault: 'otherClient blockdev-snapshot' },
     reason:
@@ -276,23 +262,4 @@ export const BY_FAULT: readonly ByFault[] = [
       'what a guest has written to merged or reverted disks, or may have between two looks at it, is nowhere else, and a rollback would lose it',
     only: (_struck: Struck, account: Account) => isOvertaken(account),
   })),
-
-  {
-    ...{ law: 'only what is ours', fault: 'kill' },
-    reason: 'a power cut may take what the other one had not flushed',
-    only: isPowerCut,
-  },
-  ...(['the dead leave one set', 'no newer image is given up'] as const).map(law => ({
-    ...{ law, fault: 'file' },
-    reason:
-      'what a third party puts under the name of an image is not told from that by who sees no file of QEMU’s, nor what was put there before the request where no /proc tells: the recovery says which it could not prove',
-    only: (struck: Struck, account: Account) =>
-      isBootedUnproved(struck, account) || wasOpenedUnproved(struck, account),
-  })),
-  {
-    ...{ law: 'the dead leave one set', fault: 'kill' },
-    reason:
-      'the power failed before a third party’s overlay was on the host’s disk for good: the recovery names it, and it is in no other record',
-    only: isTheirLoss,
-  },
 ];

@@ -5,5 +5,6 @@
 import type { Excuse } from './excuse.ts';
 import { BY_FAULT } from './excuses-by-fault.ts';
 import { BY_WORLD } from './excuses-by-world.ts';
+import { WITHOUT_QEMU } from './excuses-without-qemu.ts';
 
-export const EXCUSES: readonly Excuse[] = [...BY_FAULT, ...BY_WORLD];
+export const EXCUSES: readonly Excuse[] = [...BY_FAULT, ...WITHOUT_QEMU, ...BY_WORLD];

@@ -14,7 +14,7 @@ import type { MemoryJournalState } from '../../journal/memory.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import { Died, virtualImages } from '../../sim/virtual-images.ts';
 import type { Account, OfflineEnd } from '../account/account.ts';
-import { namedBelow, takeSight } from '../account/sight.ts';
+import { namedBelow, type Sight, takeSight } from '../account/sight.ts';
 import { type ContentsByDisk, judgeWrites, lastWritesOf } from '../laws/judge-writes.ts';
 import type { Scenario } from '../scenario/scenario.ts';
 import { type Asked, fileInChain, frontIn, newSetsOf, placesOf, theirFile } from '../scenario/wish-files.ts';
@@ -30,8 +30,10 @@ import {
 import type { KeptJournal } from './restored-journal.ts';
 
 /** What is recovered, and what was seen while QEMU lived. */
-interface Dead extends Pick<Account, 'scenario' | 'after' | 'coveredFirst'> {
+interface Dead extends Pick<Account, 'scenario' | 'coveredFirst'> {
   readonly publisher: Publisher | undefined;
+  /** The last look at QEMU while it lived; undefined where it ended by itself. */
+  readonly after: Sight | undefined;
 }
 
 /** Recovers and boots; also gives what the journal holds then. */
@@ -120,7 +122,7 @@ export async function recoverAndBoot(
  * Where QEMU had the disks when its administrator looked last. Else the old side, unless a third party may have completed a job or put an image on a disk, or the journal is an older copy: then
  * the new one where that alone is one instant of all disks, or holds more than the old ones (a power cut takes from both).
  */
-function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'after'>): Fronts {
+function lastFront(sim: Sim, asked: Scenario & Pick<Dead, 'coveredFirst' | 'after'>): Fronts {
   const { guest, wish, faults, restored, coveredFirst, after } = asked;
   const mayBeSwitched =
     restored !== undefined ||
@@ -146,7 +148,7 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
   // The image that an overlay stands on, on which the guest was last, tells its side.
   const under = ranOn.map(file => namedBelow(sim.world.host.image(file)));
   // Nothing boots from an image that a third party has put on its disk before its chain is whole: the recovery has to know better.
-  const isBootable = wish.named.every(index => isWhole(sim, after.disks[index]?.path ?? ''));
+  const isBootable = wish.named.every(index => isWhole(sim, after?.disks[index]?.path ?? ''));
   const isTold = restored !== undefined || !faults.some(({ kind }) => kind === 'otherClient') || isBootable;
   const seen = isTold ? sidesSeen(asked, oldOf, under) : undefined;
   if (seen !== undefined) return seen;
@@ -155,7 +157,7 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Account, 'coveredFirst' | 'a
   const at = newSetsOf(asked).findIndex(set => wish.named.some(index => under.includes(frontIn(set, index))));
   if (at >= 0) return at > 0 ? 'snapshot' : 'new';
   // What a reverted guest reads is older by intent: where it was seen last tells.
-  if (wish.operation === 'revert' && after.alive)
+  if (wish.operation === 'revert' && after?.alive)
     return wish.named.every(index => after.disks[index]?.path === oldOf(index)) ? 'old' : 'new';
   const others = newSetsOf(asked).map(set => {
     // Nothing boots from a chain that is not whole; with an older journal that is what the recovery has to say.
@@ -183,12 +185,12 @@ function namesOfSides(asked: Asked): readonly string[] {
  * Where disks had left by then, on which side the others were.
  */
 function sidesSeen(
-  asked: Scenario & Pick<Account, 'coveredFirst' | 'after'>,
+  asked: Scenario & Pick<Dead, 'coveredFirst' | 'after'>,
   oldOf: (index: number) => string,
   under: readonly (string | undefined)[],
 ): Fronts | undefined {
   const { guest, wish, after } = asked;
-  if (!after.alive) return undefined;
+  if (!after?.alive) return undefined;
   const [ofSaga, ...others] = newSetsOf(asked);
   const seen = wish.named.flatMap((index): (readonly [string, Front])[] => {
     const sides = [

@@ -214,6 +214,7 @@ class OfflineRun {
       offline: end.offline,
       shutDown: undefined,
       flushed: [],
+      killedOn: [],
     };
   }
 }

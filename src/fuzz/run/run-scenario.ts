@@ -172,7 +172,7 @@ class Run {
       disorder: this.#watch.disorder,
       told: this.#onCommit.told,
       ...{ offline, shutDown },
-      flushed: this.#watch.flushed,
+      ...{ flushed: this.#watch.flushed, killedOn: this.#watch.killed?.disks ?? [] },
     };
   }
 
@@ -216,7 +216,7 @@ class Run {
     const { offline, journal } = await recoverAndBoot(this.#sim, this.#kept, {
       scenario: this.#scenario,
       publisher: this.#onCommit.publisher,
-      after,
+      after: after.alive ? after : this.#watch.killed,
       coveredFirst: countedFrom(this.#watch.covered, row),
     });
     this.#kept.state = journal;

@@ -42,6 +42,8 @@ export class Watch implements Passage {
   readonly overtaken: OvertakenWatch;
   readonly names: NameWatch;
   flushed: readonly FlushedWrite[] = [];
+  /** How it was when QEMU alone was killed from outside; a power cut takes from the images, too. */
+  killed: Sight | undefined;
   /** When this process asked QEMU for its disks last, and all of that write was answered. */
   #lookedAtMs: number | undefined;
   #asking: { readonly atMs: number; readonly lastId: Json } | undefined;
@@ -107,6 +109,7 @@ export class Watch implements Passage {
   }
 
   strike(fault: PlannedFault, at?: StruckPlace): void {
+    if (fault.kind === 'kill' && fault.what === 'qemu') this.killed = takeSight(this.#sim);
     if (fault.kind === 'kill' && fault.what === 'host') this.flushed = flushedWrites(this.#sim);
     this.struck.push({ fault, at, state: this.#state, sent: this.#verbs, atMs: this.#sim.clock.now() });
     this.#say({ kind: 'struck', fault });
