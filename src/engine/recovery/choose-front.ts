@@ -62,8 +62,12 @@ export async function askAndChoose(
     const doubted = [...[...behind, ...held].map(({ disk }) => disk.index), ...against];
     const isChosen = said !== undefined && (doubted.length > 0 || isSaid);
     if (isChosen) choices.push(choiceOf(part, sides, doubted));
-    if (isOlder) kept.push(...(await sidesThere(part, images)));
-    for (const image of [...doubts.flatMap(keptInDoubt), ...(isChosen ? notTaken(part, sides) : [])])
+    const there = isOlder ? await sidesThere(part, images) : [];
+    for (const image of [
+      ...there,
+      ...doubts.flatMap(keptInDoubt),
+      ...(isChosen ? notTaken(part, sides) : []),
+    ])
       if (!kept.some(({ file }) => file === image.file)) kept.push(image);
   }
   if (!isOlder) refuseNeedless(saga, decide(choices), choices, said);

@@ -181,8 +181,8 @@ function namesOfSides(asked: Asked): readonly string[] {
 }
 
 /**
- * Where QEMU had the disks when it was looked at last, and the overlays that their guest was on: on which side all of them were, or each.
- * Where disks had left by then, on which side the others were.
+ * Where QEMU had the disks when it was looked at last, or when they left, and the overlays that their guest was on: on which side all of
+ * them were, or each.
  */
 function sidesSeen(
   asked: Scenario & Pick<Dead, 'coveredFirst' | 'after'>,
@@ -199,13 +199,11 @@ function sidesSeen(
       ...others.map(set => [frontIn(set, index), 'snapshot'] as const),
     ] as const;
     const disk = after.disks[index];
-    const side =
-      sides.find(([file]) => under.includes(file)) ??
-      sides.find(([file]) => disk?.left === undefined && disk?.path === file);
+    const side = sides.find(([file]) => under.includes(file)) ?? sides.find(([file]) => disk?.path === file);
     return side === undefined ? [] : [[diskName(guest, index), side[1]]];
   });
   const [front, ...more] = new Set(seen.map(([, side]) => side));
-  // What has left wrote no more from then on, so that the images of all are no instant any more: those that are there tell.
+  // Of one that has left on a third party's image those that are there tell.
   const hasLeft = wish.named.some(index => after.disks[index]?.left !== undefined);
   if (seen.length < wish.named.length) return hasLeft && more.length === 0 ? front : undefined;
   return more.length === 0 ? front : Object.fromEntries(seen);
