@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeMessages, MessageDecoder } from '../src/qmp/codec.ts';
 import type { Json } from '../src/qmp/transport.ts';
+import { often } from '../test/tiers/tier.ts';
 
 /** Any JSON that QMP may carry: with line separators, any Unicode, and integers of 64 bits. */
 const message: fc.Arbitrary<Json> = fc.letrec<{ json: Json }>(tie => ({
@@ -41,7 +42,7 @@ describe('the codec', () => {
           expect(got).toEqual(messages);
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: often(500, 2_000) },
     );
   });
 

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { BlocksagaError, createEngine, type Journal, memoryJournal, recoverOffline } from '../src/index.ts';
 import type { Json } from '../src/qmp/transport.ts';
 import { createSim, type Sim } from '../src/sim/index.ts';
+import { often } from '../test/tiers/tier.ts';
 
 const anything = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }) as fc.Arbitrary<Json>,
@@ -129,6 +130,6 @@ test('what is read from a damaged row is a typed error, or does no harm', async 
         if (error !== undefined) expect(error).toBeInstanceOf(BlocksagaError);
       },
     ),
-    { numRuns: Number(process.env['HOSTILE_RUNS'] ?? 200) },
+    { numRuns: Number(process.env['HOSTILE_RUNS'] ?? often(80, 200)) },
   );
 });

@@ -9,9 +9,9 @@ import { PLAIN } from './plain.ts';
 
 /** More than any of these sagas writes; a death that comes too late does nothing. */
 const RECORDS_MAX = 60;
-const PAIRS = often(2, 60);
+const PAIRS = often(1, 60);
 /** Of the deaths, every how manieth is tried; each operation begins with another. */
-const EVERY = often(16, 1);
+const EVERY = often(25, 1);
 
 describe.each(Object.entries(PLAIN).map(([what, scenario], at) => [what, scenario, at] as const))(
   '%s',

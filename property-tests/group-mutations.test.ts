@@ -85,7 +85,7 @@ const SNAPSHOTS = kindOf(false, 'transaction', 154);
 const CLONES = kindOf(true, 'block-job-cancel', 190);
 
 /** Of the groups of a sound protocol, every so many. */
-const EVERY = often(10, 1);
+const EVERY = often(20, 1);
 
 function range(from: number, to: number, step: number): readonly number[] {
   return Array.from({ length: Math.ceil((to - from) / step) }, (_, at) => from + at * step);

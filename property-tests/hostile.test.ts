@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { BlocksagaError, createEngine, memoryJournal } from '../src/index.ts';
 import type { Connect, Json } from '../src/qmp/transport.ts';
 import { createSim, type Sim } from '../src/sim/index.ts';
+import { often } from '../test/tiers/tier.ts';
 
 /** What stands in place of what QEMU says, from the message with this number on, and for how many. */
 interface Lie {
@@ -116,7 +117,7 @@ test('whatever QEMU says once, only typed errors come of it, and the guest runs 
       const isNew = sim.world.fronts().map(({ path }) => path.includes('/new'));
       expect(new Set(isNew).size).toBe(1);
     }),
-    { numRuns: Number(process.env['HOSTILE_RUNS'] ?? 150) },
+    { numRuns: Number(process.env['HOSTILE_RUNS'] ?? often(70, 150)) },
   );
 });
 

@@ -69,7 +69,7 @@ const LOST: readonly HostsScene[] = [1, 2, 3, 4, 5].flatMap(nth =>
 const DRAWN: readonly HostsScene[] = fc.sample(hostsScenes, { numRuns: 300, seed: 20_261_129 });
 
 /** Of the groups of a sound protocol, every so many. */
-const EVERY = often(12, 1);
+const EVERY = often(20, 1);
 
 function range(from: number, to: number, step: number): readonly number[] {
   return Array.from({ length: Math.ceil((to - from) / step) }, (_, at) => from + at * step);

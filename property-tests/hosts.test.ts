@@ -1,10 +1,11 @@
 /** The laws of groups over two hosts: drawn guests, faults, deaths and a wire that loses, doubles and delays. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { often } from '../test/tiers/tier.ts';
 import { judgeGroup } from './group-laws.ts';
 import { type HostsScene, hostsScenes, playHosts } from './hosts-scene.ts';
 
-const RUNS = Number(process.env['GROUP_RUNS'] ?? 120);
+const RUNS = Number(process.env['GROUP_RUNS'] ?? often(60, 120));
 
 test('a group on two hosts is one of all guests or of none, whatever fails between them, and whichever process dies', async () => {
   await fc.assert(

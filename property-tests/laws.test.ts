@@ -5,7 +5,7 @@ import { LAWS } from '../src/fuzz/laws/laws.ts';
 import { often } from '../test/tiers/tier.ts';
 import { scenarioFrom, wrongs } from './draw-scenarios.ts';
 
-const RUNS = often(25, 150);
+const RUNS = often(15, 150);
 const OLD = ['1.0', '1.1', '1.3', '2.4'] as const;
 
 describe('every law holds', () => {

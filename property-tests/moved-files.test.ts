@@ -73,7 +73,7 @@ const OTHERS = [
   ...Object.keys(FAULT_KINDS).filter(kind => kind !== 'file'),
   ...['deaths', 'signals', 'turn', 'squatter', 'publisher', 'offlineDeath'],
 ];
-const RUNS = often(130, 2_000);
+const RUNS = often(90, 2_000);
 const RUNS_MAX = 2_000;
 
 afterEach(() => {

@@ -951,7 +951,7 @@ describe('the laws notice', () => {
   });
 
   test('nothing in sound steps', async () => {
-    expect((await breakLaws(drawn({}, often(100, RUNS_MAX)))).wanted).toEqual([]);
+    expect((await breakLaws(drawn({}, often(50, RUNS_MAX)))).wanted).toEqual([]);
     expect((await breakLaws(deathsIn(PLAIN['a snapshot disk by disk']))).wanted).toEqual([]);
   });
 });

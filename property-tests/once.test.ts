@@ -11,9 +11,10 @@ import { type MemoryJournal, memoryJournal } from '../src/journal/memory.ts';
 import { sleep } from '../src/qmp/clock.ts';
 import type { Connect } from '../src/qmp/transport.ts';
 import { createSim, type Sim } from '../src/sim/create-sim.ts';
+import { often } from '../test/tiers/tier.ts';
 
 const SIZE_BYTES = 8 * 1024 * 1024;
-const RUNS = 60;
+const RUNS = often(25, 60);
 
 /** What a request came to: the saga and its outcome, or the refusal. */
 interface Answer {

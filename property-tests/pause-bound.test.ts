@@ -42,7 +42,7 @@ const switched = STRATEGIES.flatMap(strategy =>
 );
 
 const inTurn = turns();
-const lostAt = strides(8);
+const lostAt = strides(14);
 
 describe.each(switched)('%s', (_what, strategy, scenario) => {
   test.each(STATES[strategy])(

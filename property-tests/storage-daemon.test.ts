@@ -26,7 +26,7 @@ const STOPS_WRITERS: ReadonlySet<string> = new Set(['guestShutdown', 'guestSuspe
 
 test('keep every law, and end on both sides', async () => {
   const outcomes = new Set<string | undefined>();
-  const count = often(120, 1_200);
+  const count = often(60, 1_200);
   let runs = 0;
   for (let seed = 1; runs < count; seed += 1) {
     const drawn = drawScenario(seed, SERVED);
@@ -41,7 +41,7 @@ test('keep every law, and end on both sides', async () => {
   expect([...outcomes]).toEqual(expect.arrayContaining(['committed', 'rolledBack', 'needsRecovery']));
 });
 
-const moments = strides(7);
+const moments = strides(11);
 const COMMANDS_MAX = 60;
 /** Pulls need a newer one than the others. */
 const CASES = Object.entries(PLAIN)

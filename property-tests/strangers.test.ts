@@ -17,8 +17,8 @@ const MEDDLING = [
   { execute: 'block-job-cancel', arguments: { device: MIRROR }, every: 9 }, // parks a mirror that is finalized by hand: a long wait
 ];
 
-const meddledAt = strides(37);
-const resumedAt = strides(23);
+const meddledAt = strides(61);
+const resumedAt = strides(37);
 
 describe.each(Object.entries(PLAIN))('%s', (_what, plain) => {
   // A guest that writes more often than commands come shows every gap.

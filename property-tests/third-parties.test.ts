@@ -13,7 +13,7 @@ import { wrongs } from './draw-scenarios.ts';
 import { PLAIN } from './plain.ts';
 
 const ASKED_AT_MS = 40;
-const EVERY_MS = often(68.3, 1.9);
+const EVERY_MS = often(121.3, 1.9);
 const STRATEGIES = ['reopen', 'finalize', 'complete'] as const;
 const SIGNALS = ['pivot', 'abort'] as const;
 

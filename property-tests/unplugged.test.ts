@@ -11,7 +11,7 @@ import type { PlannedFault, Scenario } from '../src/fuzz/scenario/scenario.ts';
 import { strides } from '../test/tiers/tier.ts';
 import { PLAIN } from './plain.ts';
 
-const moments = strides(58);
+const moments = strides(97);
 const COMMANDS_MAX = 150;
 
 const LEAVING = [

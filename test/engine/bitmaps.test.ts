@@ -2,7 +2,10 @@
 import { describe, expect, test } from 'vitest';
 import type { BlockDeviceInfo } from '../../src/qmp/schema.generated.ts';
 import type { ProfileName } from '../../src/sim/index.ts';
+import { turns } from '../tiers/tier.ts';
 import { entered, live, smallSim } from './lives.ts';
+
+const inTurn = turns();
 
 const NEW = ['/images/new0.qcow2', '/images/new1.qcow2'] as const;
 
@@ -93,7 +96,7 @@ describe.each(PROFILES)('dirty bitmaps of QEMU %s', profile => {
     ['auto', profile === '5.2' ? 'parkMirrors' : 'endMirrorsInPlace'],
     ['complete', 'completeMirrors'],
   ] as const)('are with their disks where the process dies: %s, %s', async (strategy, leaf) => {
-    for (const delayMs of [0, 0.1, 0.3, 0.6, 1, 2]) {
+    for (const delayMs of inTurn([0, 0.1, 0.3, 0.6, 1, 2], 2)) {
       const guest = guestOn(profile);
       const { sim, life } = guest;
       const saga = await sim.run(life.engine.copy({ ...life.guest, id: 's', disks, strategy }));

@@ -18,7 +18,7 @@ import { type Life, live, smallSim } from './lives.ts';
 const DISKS = 3;
 /** More than any of these sagas sends. */
 const COMMANDS_MAX = 400;
-const diesAt = strides(6);
+const diesAt = strides(10);
 const OLD = [0, 1, 2].map(disk => [`/images/disk${disk}.qcow2`, `/images/disk${disk}-base0.qcow2`]);
 const MERGED = OLD.map(chain => chain.slice(1));
 const jobOf = (disk: number) => `bs-${sagaToken('s')}-${disk}-job`;

@@ -5,6 +5,7 @@ import { AllPlanned } from '../../src/engine/group-planned.ts';
 import type { Files } from '../../src/images/files.ts';
 import type { Group } from '../../src/index.ts';
 import type { DiskPlan } from '../../src/plan/plan.ts';
+import { often } from '../tiers/tier.ts';
 import { Stage, VMS } from './group-stage.ts';
 import { rejection } from './lives.ts';
 
@@ -181,7 +182,7 @@ describe('a group whose id is known', () => {
     'is brought to its end by %s where its process has died, at whatever moment',
     async by => {
       const outcomes = new Set<string>();
-      for (let diesAt = 4; ; diesAt += 3) {
+      for (let diesAt = 4; ; diesAt += often(8, 3)) {
         const stage = Stage.two();
         const first = stage.process(undefined, diesAt);
         const asked = stage.requests(first.guests);

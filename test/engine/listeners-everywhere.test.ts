@@ -185,7 +185,7 @@ async function run({ faults = [], on, begin, ask }: Case, kind: Kind, fail: (at:
 // What onListenerError itself throws is a warning of the process.
 beforeEach(() => void vi.spyOn(process, 'emitWarning').mockReturnValue());
 
-const callsToFail = strides(40); // the ways to fail are fewer, and each is tried
+const callsToFail = strides(80); // the ways to fail are fewer, and each is tried
 
 describe.each(Object.entries(SAGAS))('%s', (_, saga) => {
   test.each(Object.entries(KINDS))('comes to the same whenever its %s fails', async (name, kind) => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Saga } from '../../src/engine/running/saga.ts';
 import { sagaToken } from '../../src/plan/names.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
+import { often } from '../tiers/tier.ts';
 import { entered, type Life, live, smallSim } from './lives.ts';
 
 const DISKS = 3;
@@ -65,7 +66,7 @@ describe.each(['pull', 'commit'] as const)('a %s of three disks', what => {
 
   test('is taken back when it is asked to at any moment before its decision, and never after it', async () => {
     const outcomes = new Set<string>();
-    for (let afterMs = 0; afterMs < 4; afterMs += 0.05) {
+    for (let afterMs = 0; afterMs < 4; afterMs += often(0.15, 0.05)) {
       const { sim, life } = merging();
       const saga = await sim.run(begin(life, what));
       await sim.advance(afterMs);

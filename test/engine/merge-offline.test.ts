@@ -7,7 +7,11 @@ import { judgeWrites } from '../../src/fuzz/laws/judge-writes.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import { Died, virtualImages } from '../../src/sim/virtual-images.ts';
+import { often } from '../tiers/tier.ts';
 import { killAt, type Life } from './lives.ts';
+
+/** Of the commands that it may die at, every how manieth is tried. */
+const EVERY = often(3, 1);
 
 const DISKS = 2;
 const LAYERS = 2;
@@ -105,7 +109,7 @@ function chainInHeaders(sim: Sim, front: string): readonly string[] {
 describe.each(WISHES)('$what, whose QEMU dies', wish => {
   test('at any command: all chains as they were or all as they were to be, and nothing lost', async () => {
     const outcomes: string[] = [];
-    for (let nth = 1; ; nth += 1) {
+    for (let nth = 1; ; nth += EVERY) {
       const dead = await dieAt(nth, wish);
       if (dead === undefined) break;
       const { sim, journal } = dead;
@@ -140,7 +144,7 @@ test('a recovery of a commit that dies before any of its changes comes to the sa
   const wish = WISHES[3];
   expect.assert(wish !== undefined);
   let decided = 0;
-  for (let nth = 1; ; nth += 1) {
+  for (let nth = 1; ; nth += EVERY) {
     const first = await dieAt(nth, wish);
     if (first === undefined) break;
     const isDecided = first.journal.records('s').some(({ kind }) => kind === 'decision');

@@ -10,7 +10,11 @@ import { memoryJournal } from '../../src/journal/memory.ts';
 import { sagaToken } from '../../src/plan/names.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
 import { virtualImages } from '../../src/sim/virtual-images.ts';
+import { often } from '../tiers/tier.ts';
 import { type Life, live, smallSim } from './lives.ts';
+
+/** Of the commands that it may die at, every how manieth is tried. */
+const EVERY = often(3, 1);
 
 const DISKS = [0, 1, 2].map(disk => ({ disk: `dev${disk}`, to: `/images/new${disk}.qcow2` }));
 
@@ -19,7 +23,7 @@ describe.each(['complete', 'finalize'] as const)('a copy by %s whose QEMU dies',
     const outcomes = new Set<string>();
     let told = 0;
     let refused = 0;
-    for (let nth = 1; ; nth += 1) {
+    for (let nth = 1; ; nth += EVERY) {
       const dead = Promise.withResolvers<ReturnType<Life['die']>>();
       const at = { when: 'before', command: `job-${strategy}`, nth: 2 } as const;
       const job = `bs-${sagaToken('s')}-1-job`;

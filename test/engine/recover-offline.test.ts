@@ -46,8 +46,8 @@ function begin({ engine, guest }: Life, { what, ...more }: Wish): Promise<Saga> 
 
 /** More than any of these sagas sends. */
 const COMMANDS_MAX = 400;
-const killedAt = strides(4);
-const killedWhileUndone = strides(6);
+const killedAt = strides(8);
+const killedWhileUndone = strides(12);
 
 interface Dead {
   readonly sim: Sim;

@@ -3,9 +3,10 @@ import { createCoverage } from '../../src/fuzz/coverage.ts';
 import { ALL, drawScenario } from '../../src/fuzz/draw/draw-scenario.ts';
 import { judgeProbes, type ProbeReport, UNREACHED } from '../../src/fuzz/probes.ts';
 import { runScenario } from '../../src/fuzz/run/run-scenario.ts';
+import { often } from '../tiers/tier.ts';
 
 /** The same ones every time. */
-const RUNS = 400;
+const RUNS = often(300, 400);
 const TIMEOUT_MS = 300_000;
 
 describe('the probes', () => {

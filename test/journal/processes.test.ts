@@ -17,7 +17,7 @@ import { intent } from './contract.ts';
 const PROGRAM = fileURLToPath(new URL('./journal-process.ts', import.meta.url));
 
 /** Enough to starve some of them with SQLite's own waiting; more, such as 64, only need a machine that has room for them. */
-const PROCESSES = Number(process.env['BLOCKSAGA_PROCESSES'] ?? often(8, 12));
+const PROCESSES = Number(process.env['BLOCKSAGA_PROCESSES'] ?? often(6, 12));
 
 interface Running {
   readonly child: ChildProcessByStdio<Writable, Readable, null>;
