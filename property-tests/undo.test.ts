@@ -131,6 +131,8 @@ class Bench {
       pauseBegins: () => undefined,
       pauseIsOver: () => undefined,
       pausedThroughout: () => true,
+      runsOnNew: () => undefined,
+      ranBeforeSwitch: () => false,
       likeness: () => 'alike',
       sawAlike: () => undefined,
       endsMirrors: () => undefined,

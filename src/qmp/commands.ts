@@ -47,6 +47,11 @@ export interface CallOptions {
   readonly deadlineMs?: number;
   /** After how long without a reply QEMU is asked whether that is lost, in milliseconds (see sounding.ts); never by default. */
   readonly soundAfterMs?: number;
+  /**
+   * Told of each reply as it comes, by its place among the commands: events that were handed out by then QEMU has sent before it. Not told
+   * of commands that were not sent. One that throws crashes the process.
+   */
+  readonly onReply?: (place: number, reply: Reply) => void;
 }
 
 /** What a call of one command takes besides its name. */

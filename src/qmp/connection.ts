@@ -99,7 +99,7 @@ export class Connection implements TransportHandlers {
     if (unsent) return Promise.resolve(commands.map(() => ({ ok: false, error: unsent })));
     const deadlineMs = options?.deadlineMs ?? this.#longestDeadlineMs(commands);
     const send = (messages: readonly Json[]) => this.#carry(transport => transport.send(messages));
-    const entered = this.#inFlight.enter(commands, deadlineMs, send);
+    const entered = this.#inFlight.enter(commands, deadlineMs, send, options?.onReply);
     const afterMs = options?.soundAfterMs;
     if (afterMs === undefined) return entered.replies;
     const ask = () => this.#inFlight.enter(SOUNDING, deadlineMs, send).replies;

@@ -5,7 +5,7 @@
 
 import { BlocksagaError, invariant } from '../errors.ts';
 import type { Clock } from './clock.ts';
-import type { Command, CommandName, Reply } from './commands.ts';
+import type { CallOptions, Command, CommandName, Reply } from './commands.ts';
 import { type Patience, startPatience } from './patience.ts';
 import type { Json } from './transport.ts';
 
@@ -15,6 +15,7 @@ interface Batch {
   readonly replies: Reply[];
   unsettled: number;
   readonly settled: (replies: Reply[]) => void;
+  readonly onReply: CallOptions['onReply'];
   patience?: Patience;
 }
 
@@ -46,9 +47,10 @@ export class InFlight {
     commands: readonly Command[],
     deadlineMs: number,
     send: (messages: readonly Json[]) => void,
+    onReply?: CallOptions['onReply'],
   ): Entered {
     const { promise: replies, resolve: settled } = Promise.withResolvers<readonly Reply[]>();
-    const batch: Batch = { commands, replies: [], unsettled: commands.length, settled };
+    const batch: Batch = { commands, replies: [], unsettled: commands.length, settled, onReply };
     const firstId = this.#lastId + 1;
     const messages = commands.map((command, index) => {
       this.#lastId += 1;
@@ -80,7 +82,9 @@ export class InFlight {
     const { batch, index } = waiting;
     const command = batch.commands[index];
     invariant(command, 'a reply waits for a command');
-    batch.replies[index] = replyTo(command.execute);
+    const reply = replyTo(command.execute);
+    batch.replies[index] = reply;
+    this.#tell(batch, index, reply);
     batch.unsettled -= 1;
     if (batch.unsettled > 0) {
       batch.patience?.progress();
@@ -89,6 +93,17 @@ export class InFlight {
     batch.patience?.cancel();
     batch.settled(batch.replies);
     return true;
+  }
+
+  /** Its fault must not stop ours; on a task of its own it crashes as it should. */
+  #tell({ onReply }: Batch, place: number, reply: Reply): void {
+    try {
+      onReply?.(place, reply);
+    } catch (error) {
+      this.#clock.after(0, () => {
+        throw error;
+      });
+    }
   }
 
   /** Settles everything, when no reply can come any more. */

@@ -9,6 +9,7 @@ import type { Host } from './host/host.ts';
 import { type Cut, judgeCut } from './machine/cut.ts';
 import type { Departed } from './machine/departed.ts';
 import type { Guest } from './machine/guest.ts';
+import type { Misread } from './machine/read-back.ts';
 import type { Process } from './process.ts';
 import type { Arguments } from './state/arguments.ts';
 import type { Qemu } from './state/state.ts';
@@ -34,7 +35,11 @@ export interface World {
   putBack(path: string): boolean;
   /** Has an administrator give the name to the third party's file again that was moved aside for the first one; false where there is none. */
   putTheirsBack(path: string): boolean;
-  readonly guest: { readonly acknowledged: number };
+  readonly guest: {
+    readonly acknowledged: number;
+    /** What it has read, whenever it ran, that was not what it had written: a write was lost, or hidden. */
+    readonly misreads: readonly Misread[];
+  };
   readonly running: boolean;
   /** Its agent has frozen the guest's file systems. */
   readonly frozen: boolean;
@@ -107,9 +112,10 @@ class SimulatedWorld implements World {
     return this.#sources.process()?.state;
   }
 
-  get guest(): { readonly acknowledged: number } {
+  get guest(): World['guest'] {
     this.#sources.settle();
-    return { acknowledged: this.#sources.guest().acknowledged() };
+    const guest = this.#sources.guest();
+    return { acknowledged: guest.acknowledged(), misreads: guest.misreads() };
   }
 
   get running(): boolean {

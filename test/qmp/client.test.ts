@@ -111,6 +111,22 @@ describe('commands', () => {
     expect(third).toEqual({ ok: true, value: { UUID: 'u' } });
   });
 
+  test('a pipeline tells of each reply as it comes, among the events that QEMU sends before and behind it', async () => {
+    const { client, fake } = await open();
+    const came: string[] = [];
+    client.subscribe(({ event }) => came.push(event));
+    const replies = client.pipeline([{ execute: 'stop' }, { execute: 'query-uuid' }], {
+      onReply: (place, reply) => came.push(`${place} ${reply.ok}`),
+    });
+    const [stop, uuid] = fake.sent;
+    fake.event('STOP');
+    fake.say({ return: {}, id: stop?.id ?? 0 });
+    fake.event('RESUME');
+    fake.say({ id: uuid?.id ?? 0, error: { class: 'GenericError', desc: 'no' } });
+    await replies;
+    expect(came).toEqual(['STOP', '0 true', 'RESUME', '1 false']);
+  });
+
   test('an empty pipeline sends nothing', async () => {
     const { client, fake } = await open();
     expect(await client.pipeline([])).toEqual([]);

@@ -130,3 +130,33 @@ test('started again, a guest can go on behind the newest write that its disks ho
   expect([consistent, upTo]).toEqual([true, sim.world.guest.acknowledged]);
   expect(upTo).toBeGreaterThan(acknowledged);
 });
+
+test('a guest that runs notices what it has lost, also where it writes over that at once', async () => {
+  const sim = createSim({ disks: 2, timing: { guestWriteMs: 0.05 } });
+  const to = await talk(sim);
+  await addImage(sim, to, 't');
+  await mirrorReady(sim, to, 'disk1', 't', 'm');
+  await to.execute('block-job-cancel', { device: 'm', force: false });
+  await sim.advance(1);
+  await to.execute('job-finalize', { id: 'm' });
+  await sim.advance(20);
+  await to.execute('stop');
+  await to.execute('job-dismiss', { id: 'm' });
+  await to.execute('qom-set', {
+    path: '/machine/peripheral/dev1/virtio-backend',
+    property: 'drive',
+    value: 't',
+  });
+  await sim.advance(20);
+  expect(sim.world.guest.misreads).toEqual([]);
+  await to.execute('cont');
+  await sim.advance(20);
+  const { misreads } = sim.world.guest;
+  expect(misreads).toEqual([expect.objectContaining({ disk: 1 })]);
+  expect(misreads.every(({ held, wrote }) => held < wrote)).toBe(true);
+  // It goes on from there: what it has noticed once is no news.
+  await to.execute('stop');
+  await to.execute('cont');
+  await sim.advance(20);
+  expect(sim.world.guest.misreads).toHaveLength(1);
+});

@@ -253,7 +253,7 @@ class FencedClient implements QmpClient {
     const isLast = commands.some(({ execute }) => execute === 'cont');
     const replies: readonly Reply[] = await this.#bare.pipeline(
       isLast ? [...commands, news] : [news, ...commands],
-      options,
+      placedFor(options, isLast ? 0 : 1, commands.length),
     );
     return (isLast ? replies.slice(0, -1) : replies.slice(1)) as unknown as Replies<L>;
   }
@@ -273,6 +273,16 @@ class FencedClient implements QmpClient {
       throw error;
     }
   }
+}
+
+/** Options for commands that others are sent with: `onReply` is not told of those, and by the places of its own. */
+function placedFor(options: CallOptions | undefined, ahead: number, count: number): CallOptions | undefined {
+  const told = options?.onReply;
+  if (told === undefined) return options;
+  const onReply = (place: number, reply: Reply) => {
+    if (place >= ahead && place < ahead + count) told(place - ahead, reply);
+  };
+  return { ...options, onReply };
 }
 
 /** The value of the one command that was sent behind another. */

@@ -21,6 +21,12 @@ export class Pause {
   #reentered = true;
   /** `unsure`: it ran when this process came back to the pause, which may never have begun. */
   #guest: 'still' | 'ran' | 'unsure' = 'still';
+  /** Whether it runs by now, as its events say: a third party has resumed it. */
+  #runs = false;
+  /** Whether who runs from here on runs on the new images. */
+  #isSwitched = false;
+  /** Whether it ran on its old images, and was stopped there. */
+  #ranBefore = false;
   #openedMs = 0;
   /** Whether it is known how long this pause was. */
   #isMeasured = false;
@@ -42,9 +48,15 @@ export class Pause {
     pauseBegins: () => {
       this.#openedMs = this.#clock.now();
       // Who has stopped and resumed the guest while something else was waited for has done so in front of the pause.
-      if (!this.#isResumed) this.#guest = 'still';
+      if (this.#isResumed) return;
+      this.#guest = 'still';
+      this.#ranBefore = false;
     },
     pauseIsOver: () => this.#measureOnce(),
+    runsOnNew: (isSo: boolean) => {
+      this.#isSwitched = isSo;
+    },
+    ranBeforeSwitch: () => this.#ranBefore || (this.#runs && !this.#isSwitched),
     likeness: () => (this.pausedThroughout() ? this.#seen : 'apart'),
     sawAlike: () => {
       if (this.#isOpen) this.#seen = 'alike';
@@ -92,8 +104,15 @@ export class Pause {
 
   /** A third party resumes the guest; returns whether the saga had paused it. */
   guestRuns(): boolean {
-    if (this.#isOpen) this.#guest = 'ran';
-    return this.#isOpen;
+    if (!this.#isOpen) return false;
+    this.#guest = 'ran';
+    this.#runs = true;
+    return true;
+  }
+
+  guestStops(): void {
+    if (this.#runs && !this.#isSwitched) this.#ranBefore = true;
+    this.#runs = false;
   }
 
   /** `wasRescued`: an earlier process may have resumed the guest from the middle of the pause. */
@@ -103,6 +122,9 @@ export class Pause {
     this.#seen = inEarlierProcess && wasRescued ? 'apart' : 'unknown';
     this.#reentered = !inEarlierProcess;
     this.#guest = 'still';
+    this.#runs = false;
+    this.#isSwitched = false;
+    this.#ranBefore = false;
     this.#isMeasured = false;
     this.#openedMs = this.#clock.now();
   }

@@ -126,6 +126,10 @@ export class Stages {
     this.diskChanged();
   }
 
+  guestStops(): void {
+    for (const host of this.#hosts.values()) host.guestStops();
+  }
+
   /** A job has switched a disk, or has left it, or the guest runs. */
   diskChanged(): void {
     for (const host of this.#hosts.values()) host.overtaken.changed();

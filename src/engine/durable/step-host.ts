@@ -82,6 +82,10 @@ export class StepHost {
       this.#contexts.outcomes.set('pauseGuest', ranInside(this.#contexts.outcomes.get('pauseGuest')));
   }
 
+  guestStops(): void {
+    this.#pause.guestStops();
+  }
+
   /** Brings one step about, or gives back from the journal what it came to. */
   async run(name: StepName): Promise<StepOutput> {
     const step: Step = ALL_STEPS[name];

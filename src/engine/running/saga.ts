@@ -283,6 +283,7 @@ class RunningSaga implements Saga, HoldsGuest {
   #hear(event: QmpEvent): void {
     this.#watch.hear(event);
     if (event.event === 'RESUME' || event.event === 'WAKEUP') this.#stages.guestRuns();
+    if (event.event === 'STOP') this.#stages.guestStops();
     if (event.event === 'BLOCK_JOB_COMPLETED') this.#stages.diskChanged();
     if (this.#end === undefined) this.#progress.hear(event);
   }

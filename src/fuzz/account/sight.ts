@@ -10,6 +10,7 @@ import { whereabouts } from '../../sim/host/foreign-files.ts';
 import type { Image } from '../../sim/host/host.ts';
 import type { Departed } from '../../sim/machine/departed.ts';
 import { RING } from '../../sim/machine/guest.ts';
+import type { Misread } from '../../sim/machine/read-back.ts';
 import type { BlockNode, Qemu } from '../../sim/state/state.ts';
 import type { Front } from '../../sim/world.ts';
 import { isTheirOverlay, isTheirs } from '../scenario/wish-files.ts';
@@ -92,6 +93,8 @@ export interface Sight {
   readonly frozen: boolean;
   /** Writes that completed. */
   readonly acknowledged: number;
+  /** What the guest has read by then, whenever it ran, that was not what it had written. */
+  readonly misreads: readonly Misread[];
 }
 
 function putBackIn(world: Sim['world']): Sight['putBack'] {
@@ -113,7 +116,7 @@ function overlaysIn({ host, moved }: Sim['world']): Sight['overlays'] {
 /** Looks at everything now. */
 export function takeSight(sim: Sim): Sight {
   const { world } = sim;
-  const { acknowledged } = world.guest;
+  const { acknowledged, misreads } = world.guest;
   const { qemu, host } = world;
   const nodes = qemu?.nodes ?? NO_NODES;
   const each = [...nodes.values()];
@@ -147,7 +150,7 @@ export function takeSight(sim: Sim): Sight {
     underTheirs: new Set([...host.files.keys()].filter(isTheirs).flatMap(path => headersFrom(host, path))),
     formats: new Map([...host.files].map(([path, { written }]) => [path, formatOf(written)])),
     frozen: world.frozen,
-    acknowledged,
+    ...{ acknowledged, misreads: [...misreads] },
   };
 }
 

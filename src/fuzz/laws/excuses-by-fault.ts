@@ -172,8 +172,10 @@ export const BY_FAULT: readonly ByFault[] = [
   {
     ...{ law: 'nothing lost', fault: 'otherClient blockdev-reopen' },
     reason:
-      "a guest that was moved, by the saga's filter, to an image which lacks what it had written finds that in the image which it has left",
-    only: isMovedAndHeld,
+      "a guest that was moved, by the saga's filter, to an image which lacks what it had written finds that in the image which it has left; " +
+      'what it wrote where it was moved to at the very instant at which it left that filter is there, and the filter stays to tell',
+    only: (struck: Struck, account: Account, end: EndJudged) =>
+      isMovedAndHeld(struck, account, end) || isLeftOnIt(struck, account, end),
   },
   {
     ...{ law: 'nothing lost', fault: 'otherClient blockdev-snapshot' },

@@ -25,6 +25,7 @@ import {
   recoveryIsTheException,
 } from './outcome-laws.ts';
 import { type Pardon, pardonOf } from './pardon.ts';
+import { readsWhatItWrote } from './reads-law.ts';
 import { recordsAreTold } from './told-law.ts';
 import { keepsUnplugged } from './unplugged-law.ts';
 
@@ -59,8 +60,11 @@ export const LAWS: readonly Law[] = [
   },
   {
     name: 'nothing lost',
-    says: 'every acknowledged write is readable, through QEMU and in the files opened anew; no image that is in use was removed',
-    check: (account, pardon) => unlinked(account) ?? eachEnd(nothingLost)(account, pardon),
+    says: 'every acknowledged write is readable, whenever the guest runs, and through QEMU and in the files opened anew; no image that is in use was removed',
+    check: (account, pardon) =>
+      unlinked(account) ??
+      eachEnd(nothingLost)(account, pardon) ??
+      eachEnd(readsWhatItWrote)(account, pardon),
   },
   {
     name: 'a boot reads it too',

@@ -9,6 +9,7 @@ import { copyRanges, type DataPlane, writeNode } from '../graph/image-io.ts';
 import { covered, EMPTY, type Extents } from '../host/contents.ts';
 import type { Track } from '../state/context.ts';
 import type { BlockNode, Qemu } from '../state/state.ts';
+import { type Misread, ReadBack } from './read-back.ts';
 
 /** Where the guest writes on each disk: a ring of sectors. */
 export const RING = { offset: 1_048_576, sectorBytes: 512, sectors: 16 } as const;
@@ -16,6 +17,8 @@ export const RING = { offset: 1_048_576, sectorBytes: 512, sectors: 16 } as cons
 export interface Guest {
   /** The highest write that completed; all before it did too. */
   acknowledged(): number;
+  /** What it has read, whenever it ran, that was not what it had written. */
+  misreads(): readonly Misread[];
   /** Everything that happened since the last call, under the state that was in force since then. */
   settle(nowMs: number): void;
 }
@@ -38,6 +41,12 @@ export function createGuest(options: Options): Guest {
   let settledMs = options.startMs;
   let copiedMs = options.startMs;
   let nextMs = options.startMs + options.writeMs;
+  const readBack = new ReadBack();
+
+  function read(plane: DataPlane & { readonly q: Qemu }): void {
+    if (plane.q.runState !== 'running') readBack.stopped();
+    else if (!options.isHeld()) readBack.look(plane, options.disks(), acknowledged, settledMs);
+  }
 
   function writeUntil(untilMs: number, plane: DataPlane & { readonly q: Qemu }): void {
     if (options.writeMs <= 0 || untilMs < nextMs) return;
@@ -60,9 +69,11 @@ export function createGuest(options: Options): Guest {
 
   return {
     acknowledged: () => acknowledged,
+    misreads: () => readBack.misreads,
     settle(nowMs) {
       if (nowMs <= settledMs) return;
       const plane = options.plane();
+      read(plane);
       // However often it is read: what is older than the lag gets copied.
       if (nowMs - copiedMs >= options.mirrorLagMs) {
         writeUntil(Math.max(settledMs, nowMs - options.mirrorLagMs), plane);

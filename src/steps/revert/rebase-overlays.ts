@@ -10,14 +10,13 @@ import { SIGHT } from '../../guest/migration.ts';
 import { reviveSource } from '../../guest/revive-source.ts';
 import type { DiskPlan, RevertPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
-import { valueIn } from '../../qmp/reply-values.ts';
 import { observeRunning } from '../pause/pause-guest.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { rebased } from '../prepare/reopen-image.ts';
 import { expectSnapshotted } from '../snapshot/take-snapshot.ts';
 import { undoSnapshots } from '../snapshot/undo-snapshots.ts';
 import { valueForDisks } from '../step/blame.ts';
-import { expectPausedInQemu, expectPausedThroughout } from '../step/expect-paused.ts';
+import { expectNotRunBefore, expectPausedInQemu, expectPausedThroughout } from '../step/expect-paused.ts';
 import { holdFor, judgeHeld, STATUS } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { Step, StepContext } from '../step/step.ts';
@@ -45,14 +44,15 @@ export const rebaseOverlays: Step<RevertPlan> = {
     expectSnapshotted(await expectPausedInQemu(context), bare);
     const loose = todo.filter(disk => graph.node(disk.names.filter) === undefined);
     await standOnOld(context, bare, loose);
-    const held = await holdFor(context, SIGHT, [rebased(todo, backingOf), STATUS]);
-    const [reopened, after] = held.replies;
+    context.runsOnNew(false);
+    const held = await holdFor(context, SIGHT, [rebased(todo, backingOf)], () => context.runsOnNew(true));
+    const [reopened] = held.replies;
+    if (!reopened.ok) context.runsOnNew(false);
     await judgeHeld(context, held, () => {
       valueForDisks(todo, reopened);
       expectPausedBefore(held);
+      expectNotRunBefore(context);
     });
-    // As for `reopenFilters`: one that is paused now, and was not all the time, ran before the switch.
-    if (!valueIn(after).running) expectPausedThroughout(context);
     return null;
   },
 

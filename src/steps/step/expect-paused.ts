@@ -10,6 +10,11 @@ export function expectPausedThroughout({ pausedThroughout }: Pick<StepContext, '
   if (!pausedThroughout()) throw resumedByThirdParty();
 }
 
+/** Throws when it ran on its old images: where their mirrors have ended, the new ones lack what it wrote there. */
+export function expectNotRunBefore({ ranBeforeSwitch }: Pick<StepContext, 'ranBeforeSwitch'>): void {
+  if (ranBeforeSwitch()) throw resumedByThirdParty();
+}
+
 /**
  * Asks too, for where the event that tells may be lost: whether the guest was paused up to now, and is not being migrated.
  * Gives its devices. `closing` nodes are closed in the same write; one that QEMU does not close stays.

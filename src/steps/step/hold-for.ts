@@ -26,19 +26,33 @@ interface HeldFor<K extends Looks, L extends readonly Command[]> {
 
 type Holding = Pick<StepContext, 'qmp' | 'outcomes' | 'heldAgain'>;
 
-/** That the guest is to be resumed is known to this process alone, until `recordRun`: what follows from the replies may be more urgent. */
+/**
+ * That the guest is to be resumed is known to this process alone, until `recordRun`: what follows from the replies may be more urgent.
+ * `onStopped` is told when QEMU has answered the `stop`, and so has taken what is behind it: that a third party has resumed the guest
+ * since is told later.
+ */
 export async function holdFor<const K extends Looks, const L extends readonly Command[]>(
   context: Holding,
   looks: K,
   behind: L,
+  onStopped?: () => void,
 ): Promise<HeldFor<K, L>> {
   const { qmp, outcomes, heldAgain } = context;
-  const answers: readonly Reply[] = await qmp.pipeline([...looks, STOP, ...behind]);
+  const answers: readonly Reply[] = await qmp.pipeline([...looks, STOP, ...behind], {
+    onReply: (place, reply) => {
+      if (place === looks.length && wasAnswered(reply)) onStopped?.();
+    },
+  });
   const looked = answers.slice(0, looks.length) as unknown as Replies<K>;
   const [stopped, ...replies] = answers.slice(looks.length);
   const wasLive = stopped?.ok !== false && (await isHeldSince(context, answers, looks));
   if (wasLive) heldAgain(ranInside(outcomes.get('pauseGuest')));
   return { looked, stopped: stopped as Reply<unknown>, replies: replies as unknown as Replies<L>, wasLive };
+}
+
+/** Also where it has refused. */
+function wasAnswered(reply: Reply): boolean {
+  return reply.ok || reply.error.code === 'QMP_COMMAND';
 }
 
 /**

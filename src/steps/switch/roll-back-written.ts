@@ -55,7 +55,7 @@ export async function mayHaveRunOnImages(
   context: StepContext<SwitchPlan | RevertPlan>,
   running: boolean,
 ): Promise<boolean> {
-  if (ranBeforeSwitch(context)) return false;
+  if (ranBefore(context)) return false;
   if (running || !context.pausedThroughout()) return true;
   return areCopies(context.plan) && !(await holdTheSame(context));
 }
@@ -65,13 +65,13 @@ export function ranOnImages(
   context: StepContext<SwitchPlan | RevertPlan>,
   status: Reply<StatusInfo> | undefined,
 ): boolean {
-  if (status === undefined || ranBeforeSwitch(context)) return false;
+  if (status === undefined || ranBefore(context)) return false;
   return (status.ok && status.value.running) || !context.pausedThroughout();
 }
 
-/** A guest that was resumed before the switch, which has failed for that, has written to the old side alone. */
-function ranBeforeSwitch({ failure }: Pick<StepContext, 'failure'>): boolean {
-  return failure?.code === 'FOREIGN';
+/** A guest that was resumed before the switch, which has failed for that, has written to the old side. */
+function ranBefore({ failure, ranBeforeSwitch }: Pick<StepContext, 'failure' | 'ranBeforeSwitch'>): boolean {
+  return failure?.code === 'FOREIGN' || ranBeforeSwitch();
 }
 
 /** At once, and again when it is refused: another attempt of the undo could not tell any more where the guest has written. */

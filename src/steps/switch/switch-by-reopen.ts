@@ -22,7 +22,7 @@ import type { Replies } from '../../qmp/commands.ts';
 import { valueIn } from '../../qmp/reply-values.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { valueForDisks } from '../step/blame.ts';
-import { expectPausedThroughout } from '../step/expect-paused.ts';
+import { expectNotRunBefore, expectPausedThroughout } from '../step/expect-paused.ts';
 import { holdFor, judgeHeld, STATUS } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
@@ -77,7 +77,11 @@ export const insertFilters: Step<SwitchPlan> = {
 export const reopenFilters: Step<SwitchPlan> = {
   name: 'reopenFilters',
   decision: 'alongside',
-  probe: probeImages,
+  /** Disks that are there are another's work where the guest ran on their old images: what it wrote is not on the new ones. */
+  async probe(context) {
+    const found = await probeImages(context);
+    return context.ranBeforeSwitch() ? { ...found, present: [], foreign: found.present } : found;
+  },
 
   /** All disks at once; in a later attempt only those that an earlier one has not switched, whose filters may be gone. */
   async do(context, todo) {
@@ -88,21 +92,24 @@ export const reopenFilters: Step<SwitchPlan> = {
     // A filter that was there before the pause may have lost the guest, and a device its disk.
     const looks = todo.some(hasFilter) ? [BLOCKS] : [];
     const reopen = reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal);
-    const held = await holdFor(context, [STATUS], [reopen, ...SIGHT, ...looks]);
+    context.runsOnNew(false); // of an attempt before, nothing of which has come
+    const held = await holdFor(context, [STATUS], [reopen, ...SIGHT, ...looks], () =>
+      context.runsOnNew(true),
+    );
     const [reopened, after, migration, blocks] = held.replies;
+    if (!reopened.ok) context.runsOnNew(false);
     await judgeHeld(context, held, () => {
       valueForDisks(todo, reopened);
-      if (blocks !== undefined) expectOnFilters(todo, valueIn(blocks));
       expectPausedBefore(held);
+      expectNotRunBefore(context);
+      if (blocks !== undefined) expectOnFilters(todo, valueIn(blocks));
     });
     const { running } = valueIn(after);
     const sight = migration.ok ? sightOf(after, migration) : undefined;
     if (sight !== undefined) expectNotMigrating(sight, 'applied');
-    if (!running && !context.pausedThroughout()) {
-      await expectRunning(context);
-      return null;
-    }
-    return sight === undefined ? null : seenAt(sight, sentMs);
+    // One that a third party has resumed behind the switch, and stopped, has written to its new images: it is looked at anew.
+    const wasStopped = !running && !context.pausedThroughout();
+    return sight === undefined || wasStopped ? null : seenAt(sight, sentMs);
   },
 
   /** Moves all disks back at once. What the guest has written to their new images, resumed by a third party, goes back with them. */
@@ -164,15 +171,6 @@ export const removeFilters: Step<SwitchPlan> = {
     return seenAt(sightOf(...sight), sentMs);
   },
 };
-
-/**
- * The guest has run in this pause, and the look behind the switch found it paused. One that runs by now was resumed after the switch,
- * and writes to the new side only: the news of it has come with an earlier answer. Throws FOREIGN otherwise: it ran before the switch.
- */
-async function expectRunning(context: StepContext<SwitchPlan>): Promise<void> {
-  const { running } = await context.qmp.execute('query-status');
-  if (!running) expectPausedThroughout(context);
-}
 
 /** Which disks show the images that they are to end on. */
 export async function probeImages({ qmp, plan }: Pick<StepContext, 'qmp' | 'plan'>): Promise<Probe> {
