@@ -3,7 +3,7 @@
 import type { Sim } from '../../sim/create-sim.ts';
 import { EMPTY, put } from '../../sim/host/contents.ts';
 import type { Image } from '../../sim/host/host.ts';
-import { RING } from '../../sim/machine/guest.ts';
+import { RING } from '../../sim/machine/ring.ts';
 import type { GuestChoice, Scenario } from '../scenario/scenario.ts';
 import { needsAgedChains, type WishOf } from '../scenario/wish.ts';
 import {

@@ -1,6 +1,6 @@
 /** Whether every write that was acknowledged is in some image, whichever that is. Pure. */
 import { type Extents, valueAt } from '../../sim/host/contents.ts';
-import { RING, sectorOffset } from '../../sim/machine/guest.ts';
+import { RING, sectorOffset } from '../../sim/machine/ring.ts';
 import type { Sight } from '../account/sight.ts';
 import { lastWritesOf } from './judge-writes.ts';
 

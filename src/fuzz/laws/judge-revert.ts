@@ -3,7 +3,7 @@
  * over that only what the guest wrote after the switch. Pure.
  */
 import { valueAt } from '../../sim/host/contents.ts';
-import { RING } from '../../sim/machine/guest.ts';
+import { RING } from '../../sim/machine/ring.ts';
 import { type Account, askedOf } from '../account/account.ts';
 import { fileInChain, newSetsOf } from '../scenario/wish-files.ts';
 import { type ContentsByDisk, type LastWrites, newestFor, offsetOf } from './judge-writes.ts';

@@ -3,7 +3,7 @@
  * writes? Works for some of the disks too, and for disks that have left the guest since. Pure.
  */
 import { type Extents, valueAt } from '../../sim/host/contents.ts';
-import { RING } from '../../sim/machine/guest.ts';
+import { RING } from '../../sim/machine/ring.ts';
 import type { Sight } from '../account/sight.ts';
 
 export interface WritesFound {

@@ -4,7 +4,7 @@
  */
 
 import { type Extents, valueAt } from '../host/contents.ts';
-import { RING, sectorOffset } from './guest.ts';
+import { RING, sectorOffset } from './ring.ts';
 
 /** What a set of disks holds of the guest's writes. */
 export interface Cut {

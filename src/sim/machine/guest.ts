@@ -10,9 +10,7 @@ import { covered, EMPTY, type Extents } from '../host/contents.ts';
 import type { Track } from '../state/context.ts';
 import type { BlockNode, Qemu } from '../state/state.ts';
 import { type Misread, ReadBack } from './read-back.ts';
-
-/** Where the guest writes on each disk: a ring of sectors. */
-export const RING = { offset: 1_048_576, sectorBytes: 512, sectors: 16 } as const;
+import { RING, sectorOffset } from './ring.ts';
 
 export interface Guest {
   /** The highest write that completed; all before it did too. */
@@ -84,11 +82,6 @@ export function createGuest(options: Options): Guest {
       settledMs = nowMs;
     },
   };
-}
-
-/** The byte offset of the ring's sector that write s goes to. */
-export function sectorOffset(sequence: number, disks: number): number {
-  return RING.offset + (Math.floor(sequence / disks) % RING.sectors) * RING.sectorBytes;
 }
 
 /** Writes `first` to `last`, in one go for each disk: the last of them that a ring holds, none of which overlap. */

@@ -5,7 +5,7 @@
 import { type DataPlane, readNode } from '../graph/image-io.ts';
 import { type Extents, valueAt } from '../host/contents.ts';
 import type { Qemu } from '../state/state.ts';
-import { RING, sectorOffset } from './guest.ts';
+import { RING, sectorOffset } from './ring.ts';
 
 /** A sector that a guest read which ran, and which held another write than the last that was acknowledged there. */
 export interface Misread {
