@@ -3,6 +3,7 @@
  * and for what was moved behind the decision the only one. It changes nothing.
  */
 import { plainName } from '../../guest/graph.ts';
+import { chainOfImage } from '../../plan/chain-of-image.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import {
   type BootName,
@@ -47,15 +48,22 @@ export async function findMisnamed(
   if (files === null) return [];
   const open = await files.openInQemu?.();
   const claims = claimsOf(saga);
-  const stoodOn = disks.flatMap(({ disk, after }): BootName[] =>
-    (after?.chain ?? [])
+  const namesIn = (disk: string, chain: readonly string[]) =>
+    chain
       .map(plainName)
       .filter(name => name.startsWith('/'))
-      .map(file => ({
-        ...{ disk, file, claim: claims.get(file), planned: plan.identities?.[file] },
-        ...{ isOpen: true, mustStand: open !== undefined },
+      .map(file => ({ disk, file, claim: claims.get(file), planned: plan.identities?.[file] }));
+  const stoodOn = disks.flatMap(({ disk, after }): BootName[] => {
+    const chain = after?.chain ?? [];
+    return [
+      ...namesIn(disk, chain).map(name => ({ ...name, isOpen: true, mustStand: open !== undefined })),
+      ...namesIn(disk, untoldBelow(plan, disk, chain)).map(name => ({
+        ...name,
+        isOpen: false,
+        mustStand: false,
       })),
-  );
+    ];
+  });
   const wasOn = disks.flatMap(({ disk, unplugged }): BootName[] => {
     const file = plainName(unplugged?.file ?? '');
     const known = { claim: claims.get(file), planned: plan.identities?.[file] };
@@ -75,6 +83,17 @@ export async function findMisnamed(
   const left = new Set(wasOn.map(({ disk }) => disk));
   const wrong = await wrongNames(files, names, open);
   return wrong.map(each => (left.has(each.disk) ? { ...each, unplugged: true } : each));
+}
+
+/** Before 1.6 QEMU tells of the two uppermost images of a disk: those that the plan knows below them. */
+function untoldBelow(plan: FiledSaga['plan'], name: string, [, last]: readonly string[]): readonly string[] {
+  const own = stagesOf(plan).flatMap(stage => stage.plan.disks.filter(({ disk }) => disk === name));
+  const chains = own.flatMap(disk => [chainOfImage(disk), disk.chain]);
+  return chains.flatMap(chain => {
+    const at = chain.findIndex(({ file }) => file === last);
+    const below = at < 0 ? [] : chain.slice(at + 1);
+    return below.filter(({ node }) => node === null).map(({ file }) => file);
+  });
 }
 
 /** By their names, the files that the saga has made and not given up. */

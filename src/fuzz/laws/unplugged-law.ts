@@ -36,10 +36,15 @@ export function keepsUnplugged(end: End): string | undefined {
   return undefined;
 }
 
-/** Whether the result names another image that reads the same, as that into which the saga has merged the one that it was on. */
+/**
+ * Whether the result names another image that reads the same, as that into which the saga has merged the one that it was on, or did so
+ * before an older copy of its journal was put back.
+ */
 function isNamedInstead(end: End, index: number, disk: Left): boolean {
-  const named = namedFor(end, index);
-  return named !== undefined && named.file !== disk.path && readsAs(disk, named, end.now);
+  return [end.result, end.account.result].some(result => {
+    const named = namedFor({ ...end, result }, index);
+    return named !== undefined && named.file !== disk.path && readsAs(disk, named, end.now);
+  });
 }
 
 function changedSince(account: Account, index: number, disk: Left, now: Sight): string | undefined {
