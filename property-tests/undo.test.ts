@@ -131,7 +131,7 @@ class Bench {
       pauseBegins: () => undefined,
       pauseIsOver: () => undefined,
       pausedThroughout: () => true,
-      runsOnNew: () => undefined,
+      sideIs: () => undefined,
       ranBeforeSwitch: () => false,
       likeness: () => 'alike',
       sawAlike: () => undefined,

@@ -23,8 +23,8 @@ export class Pause {
   #guest: 'still' | 'ran' | 'unsure' = 'still';
   /** Whether it runs by now, as its events say: a third party has resumed it. */
   #runs = false;
-  /** Whether who runs from here on runs on the new images. */
-  #isSwitched = false;
+  /** On which images who runs from here on runs. */
+  #side: 'old' | 'new' | 'unknown' = 'old';
   /** Whether it ran on its old images, and was stopped there. */
   #ranBefore = false;
   #openedMs = 0;
@@ -53,10 +53,11 @@ export class Pause {
       this.#ranBefore = false;
     },
     pauseIsOver: () => this.#measureOnce(),
-    runsOnNew: (isSo: boolean) => {
-      this.#isSwitched = isSo;
+    sideIs: (side: 'old' | 'new' | 'unknown') => {
+      if (side === 'unknown') this.#ranBefore = this.#ranOnOld;
+      this.#side = side;
     },
-    ranBeforeSwitch: () => this.#ranBefore || (this.#runs && !this.#isSwitched),
+    ranBeforeSwitch: () => this.#ranOnOld,
     likeness: () => (this.pausedThroughout() ? this.#seen : 'apart'),
     sawAlike: () => {
       if (this.#isOpen) this.#seen = 'alike';
@@ -111,8 +112,12 @@ export class Pause {
   }
 
   guestStops(): void {
-    if (this.#runs && !this.#isSwitched) this.#ranBefore = true;
+    this.#ranBefore = this.#ranOnOld;
     this.#runs = false;
+  }
+
+  get #ranOnOld(): boolean {
+    return this.#ranBefore || (this.#runs && this.#side === 'old');
   }
 
   /** `wasRescued`: an earlier process may have resumed the guest from the middle of the pause. */
@@ -123,7 +128,7 @@ export class Pause {
     this.#reentered = !inEarlierProcess;
     this.#guest = 'still';
     this.#runs = false;
-    this.#isSwitched = false;
+    this.#side = inEarlierProcess ? 'unknown' : 'old';
     this.#ranBefore = false;
     this.#isMeasured = false;
     this.#openedMs = this.#clock.now();

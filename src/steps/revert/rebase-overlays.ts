@@ -44,10 +44,10 @@ export const rebaseOverlays: Step<RevertPlan> = {
     expectSnapshotted(await expectPausedInQemu(context), bare);
     const loose = todo.filter(disk => graph.node(disk.names.filter) === undefined);
     await standOnOld(context, bare, loose);
-    context.runsOnNew(false);
-    const held = await holdFor(context, SIGHT, [rebased(todo, backingOf)], () => context.runsOnNew(true));
+    context.sideIs('old');
+    const held = await holdFor(context, SIGHT, [rebased(todo, backingOf)], () => context.sideIs('new'));
     const [reopened] = held.replies;
-    if (!reopened.ok) context.runsOnNew(false);
+    if (!reopened.ok) context.sideIs(reopened.error.effect === 'unknown' ? 'unknown' : 'old');
     await judgeHeld(context, held, () => {
       valueForDisks(todo, reopened);
       expectPausedBefore(held);

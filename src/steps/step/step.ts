@@ -155,10 +155,10 @@ export interface StepContext<P extends Plan = Plan> {
   /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
   pausedThroughout(): boolean;
   /**
-   * For the step that switches all disks at once: whether a guest that a third party resumes from here on runs on the new images. So it
-   * does from the answer to the `stop` on that goes out in one write with the switch, until that is refused.
+   * For the step that switches all disks at once: on which images a guest runs that a third party resumes from here on. On the new ones
+   * from the answer to the `stop` on that goes out in one write with the switch, until that is refused.
    */
-  runsOnNew(isSo: boolean): void;
+  sideIs(side: 'old' | 'new' | 'unknown'): void;
   /** Whether the guest is known to have run in this pause on its old images, behind the end of their mirrors: the new ones lack that. */
   ranBeforeSwitch(): boolean;
   /**

@@ -92,12 +92,10 @@ export const reopenFilters: Step<SwitchPlan> = {
     // A filter that was there before the pause may have lost the guest, and a device its disk.
     const looks = todo.some(hasFilter) ? [BLOCKS] : [];
     const reopen = reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal);
-    context.runsOnNew(false); // of an attempt before, nothing of which has come
-    const held = await holdFor(context, [STATUS], [reopen, ...SIGHT, ...looks], () =>
-      context.runsOnNew(true),
-    );
+    context.sideIs('old'); // of an attempt before, nothing has come of these
+    const held = await holdFor(context, [STATUS], [reopen, ...SIGHT, ...looks], () => context.sideIs('new'));
     const [reopened, after, migration, blocks] = held.replies;
-    if (!reopened.ok) context.runsOnNew(false);
+    if (!reopened.ok) context.sideIs(reopened.error.effect === 'unknown' ? 'unknown' : 'old');
     await judgeHeld(context, held, () => {
       valueForDisks(todo, reopened);
       expectPausedBefore(held);
