@@ -110,3 +110,14 @@ test('a guest that was killed where a third party had moved it is booted from th
   const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
   expect(lawsOf({ ...account, offline: lost })).toContain('the dead leave one set');
 });
+
+test('a third party’s file that QEMU reads still is named where the first one is back, as far as a look can tell', async () => {
+  const account = await kept('what-qemu-reads-of-a-third-party-is-named-where-the-first-file-is-back');
+  const { resultAtLast, openings } = account;
+  expect.assert(resultAtLast !== undefined);
+  const { misnamed, ...silent } = resultAtLast;
+  expect(misnamed).toHaveLength(1);
+  expect(lawsOf({ ...account, resultAtLast: silent })).toEqual(['a boot reads it too']);
+  const unlooked = openings.map(each => ({ ...each, looked: new Set<string>() }));
+  expect(lawsOf({ ...account, openings: unlooked })).toContain('a boot reads it too');
+});

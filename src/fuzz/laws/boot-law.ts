@@ -1,13 +1,15 @@
 /** The law about headers: what the next boot will read, asked of the files alone. */
 import { withData } from '../../sim/host/contents.ts';
+import type { DiskSight } from '../account/sight.ts';
 import { decidedOver } from './decided-over.ts';
 import type { eachEnd } from './each-end.ts';
-import { meetsMoved, untoldBelow } from './moved-files.ts';
+import { isActSwappedUnseen, isTold, meetsMoved, movedBelow, untoldBelow } from './moved-files.ts';
 
 type End = Parameters<Parameters<typeof eachEnd>[0]>[0];
 
 /** Opened anew, by what the headers say, the front image of a disk reads as the guest reads it. */
-export function bootReadsIt({ account, outcome, result, before, now }: End): string | undefined {
+export function bootReadsIt(end: End): string | undefined {
+  const { account, outcome, result, before, now } = end;
   if (!now.alive || outcome === 'needsRecovery') return undefined;
   for (const [index, disk] of now.disks.entries()) {
     // It has a law of its own.
@@ -25,10 +27,25 @@ export function bootReadsIt({ account, outcome, result, before, now }: End): str
       return `${untold} was taken from an image of ${disk.device} before the end, and the result does not say so`;
     // By names that a third party took from their files a boot finds nothing, or that one's.
     if (meetsMoved(account, disk)) continue;
-    if (!readsTheSame(disk))
+    if (!readsTheSame(disk) && !isReadFromTheirs(end, disk))
       return `a boot of ${disk.device} from ${disk.path} reads other bytes than the guest`;
   }
   return undefined;
+}
+
+/**
+ * Whether QEMU reads a third party's file still that it opened where no look could tell, though the first one has its name again: the
+ * result names that, or, where no /proc says which files QEMU has open, has done so before it was put back.
+ */
+function isReadFromTheirs({ account, result, putBack }: End, disk: DiskSight): boolean {
+  const told = [result, ...(account.scenario.proc ? [] : [account.result])];
+  const names = movedBelow({ moved: putBack }, disk);
+  return putBack.some(
+    act =>
+      names.includes(act.path) &&
+      isActSwappedUnseen(account, act) &&
+      told.some(each => isTold(each, act.path)),
+  );
 }
 
 /** Whether a reader of the file gets what the guest reads, through the images that it reads through. */

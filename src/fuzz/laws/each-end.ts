@@ -12,6 +12,8 @@ export type EndCheck = (end: {
   readonly result: SagaResult | undefined;
   readonly before: Sight;
   readonly now: Sight;
+  /** The names that an administrator has given to their first files again by then; none at the end under faults. */
+  readonly putBack: Account['moved'];
 }) => string | undefined;
 
 /** A law of how things end, asked at the end under faults and again when all is calm. */
@@ -20,14 +22,16 @@ export function eachEnd(check: EndCheck): (account: Account, pardon: Pardon) => 
     if (account.crash !== undefined) return undefined;
     const { before, after, atLast, refusal, result, resultAtLast } = account;
     const outcome = refusal === undefined ? (result?.outcome ?? 'none') : 'refused';
-    const wrong = check({ account, pardon, outcome, result, before, now: after });
+    const wrong = check({ account, pardon, outcome, result, before, now: after, putBack: [] });
     if (wrong !== undefined) return `at ${outcome}: ${wrong}`;
     if (after === atLast) return undefined;
     const last = resultAtLast?.outcome ?? 'none';
     // What an administrator has put back by then is where it was.
     const moved = account.movedAtLast.filter(({ back }) => back === undefined);
+    const putBack = account.movedAtLast.filter(({ back }) => back !== undefined);
     const wrongAtLast = check({
       ...{ account: { ...account, moved }, pardon, outcome: last, result: resultAtLast, before, now: atLast },
+      putBack,
     });
     return wrongAtLast === undefined ? undefined : `at ${last}, resumed without faults: ${wrongAtLast}`;
   };
