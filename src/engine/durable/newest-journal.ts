@@ -3,6 +3,7 @@
  * only asks the journal; what QEMU and the images say against it is asked elsewhere.
  */
 import { BlocksagaError } from '../../errors.ts';
+import { member } from '../../journal/body.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
 
 /** What is about to be done, for the advice. */
@@ -55,6 +56,23 @@ export function expectNewest(
     `the journal is an older copy. It says that saga ${id} is ${state}, and the last that it knows of it is ${told}, of ${lastAt}; ` +
       `but it has counted ${standing.generation} writes, and ${standing.written} are counted beside it, so what became of the saga may be ` +
       `missing. Nothing has been done: put the newer journal back, with its -wal. Where that is lost, ${ADVICE[use](id)}`,
+    { saga: id },
+  );
+}
+
+/** Whether a process has found QEMU further in the saga than the journal, or ended: without QEMU nothing else may tell that it is an older copy. */
+export function wasBehind({ state, result }: Pick<SagaRow, 'state' | 'result'>): boolean {
+  return state === 'needsRecovery' && member(member(result, 'error'), 'code') === 'JOURNAL_BEHIND';
+}
+
+/** Throws JOURNAL_BEHIND where it was, with what can be done without QEMU. */
+export function expectNotBehind(row: Pick<SagaRow, 'id' | 'state' | 'result'>): void {
+  if (!wasBehind(row)) return;
+  const { id } = row;
+  throw new BlocksagaError(
+    'JOURNAL_BEHIND',
+    `the journal is an older copy: when QEMU was asked last, more had become of saga ${id} than it knows of. Nothing has been done: put the ` +
+      `newer journal back, with its -wal. Where that is lost, ${ADVICE.offline(id)}`,
     { saga: id },
   );
 }

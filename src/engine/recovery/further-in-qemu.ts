@@ -33,7 +33,7 @@ export async function refuseFurther(
     'JOURNAL_BEHIND',
     `QEMU is further in saga ${saga} than the journal: ${sign}. The journal is an ` +
       'older copy, and nothing has been done by it: put the newer one back. Where that is lost, see to it that the guest runs (QMP: cont); ' +
-      `once it has been shut down, "blocksaga resume --offline ${saga}" asks its images`,
+      `once it has been shut down, "blocksaga resume --offline ${saga}" asks on which images it ran last`,
     { saga },
   );
 }

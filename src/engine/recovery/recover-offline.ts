@@ -24,8 +24,10 @@ import {
   type AcceptRestored,
   expectNewest,
   expectNewestOrAccept,
+  expectNotBehind,
   isOlder,
   mayBeOlder,
+  wasBehind,
 } from '../durable/newest-journal.ts';
 import { resumeOfflineCommit } from '../offline-commit/commit-offline.ts';
 import type { SagaResult } from '../running/result.ts';
@@ -104,8 +106,11 @@ export async function recoverOffline(
   const plan = toldTo(options.onCommit, planToResume(row));
   const records = journal.records(id);
   const progress = offlineProgress(records);
-  const isOld = !progress.begun && !options.acceptRestored && isOlder(journal, id);
-  if (isOld && options.front === undefined) expectNewest(journal, row, 'offline');
+  const isOld = !progress.begun && !options.acceptRestored && (isOlder(journal, id) || wasBehind(row));
+  if (isOld && options.front === undefined) {
+    expectNewest(journal, row, 'offline');
+    expectNotBehind(row);
+  }
   if (options.qemu !== 'dead')
     await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, () => journal.records(id));
   const begunToShorten = progress.begun
