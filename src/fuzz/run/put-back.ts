@@ -99,3 +99,14 @@ export function putBackWhatIsAskedFor({ world }: Sim, result: Asking): boolean {
   const asked = [...new Set(world.moved.map(each => each.path))].filter(path => asksFor(result, path));
   return asked.filter(path => world.putBack(path)).length > 0;
 }
+
+/** With a directory that is put back goes what was found right in the one that stood there: such a file, by its birth, gets its name again. */
+export function putBackWhatIsRight({ world }: Sim, right: ReadonlyMap<string, number | undefined>): void {
+  for (const [path, birth] of right) {
+    const stands = world.host.files.get(path)?.birth;
+    const isAside = world.moved.some(
+      ({ back, made }) => made?.birth === birth && birth === world.host.files.get(back ?? '')?.birth,
+    );
+    if (stands !== birth && isAside) world.putTheirsBack(path);
+  }
+}

@@ -22,6 +22,7 @@ import { diskName, SAGA } from '../scenario/wish-request.ts';
 import { lastAbove } from './last-above.ts';
 import {
   putBackWhatIsAskedFor,
+  putBackWhatIsRight,
   putBackWhatWasOpen,
   rightlyNotThere,
   rightlyUnknown,
@@ -57,10 +58,10 @@ export async function recoverAndBoot(
     });
   // Where journal and images disagree an administrator finds out where the guest ran last: on which overlays, and then, as
   // `lastFront` knows it, on which side.
-  const right = new Set<string>();
+  const right = new Map<string, number | undefined>();
   const asked = new Set<string>();
   const attemptOnce = async (stopAt?: number): Promise<SagaResult> => {
-    const above = { ...lastAbove(sim, { ...scenario, coveredFirst }), acceptImages: [...right] };
+    const above = { ...lastAbove(sim, { ...scenario, coveredFirst }), acceptImages: [...right.keys()] };
     const front = () => lastFront(sim, { ...scenario, coveredFirst, after });
     const accepted = { acceptImages: above.acceptImages };
     for (const said of [() => accepted, () => above, () => ({ ...above, front: front() })]) {
@@ -68,7 +69,9 @@ export async function recoverAndBoot(
         return await recover(stopAt, said());
       } catch (error) {
         if (!(error instanceof BlocksagaError && error.code === 'JOURNAL_BEHIND')) throw error;
-        if (putBackWhatIsAskedFor(sim, { error: error.toJSON() })) return attemptOnce(stopAt);
+        if (!putBackWhatIsAskedFor(sim, { error: error.toJSON() })) continue;
+        putBackWhatIsRight(sim, right);
+        return attemptOnce(stopAt);
       }
     }
     return recover(stopAt, { ...above, front: front() });
@@ -88,9 +91,10 @@ export async function recoverAndBoot(
           ...rightlyNotThere(sim, asking, sides),
           ...rightlyUnknown(sim, asking, sides),
         ].filter(file => !right.has(file));
-        for (const file of more) right.add(file);
+        for (const file of more) right.set(file, sim.world.host.files.get(file)?.birth);
         if (more.length === 0 && !putBackWhatWasOpen(sim, asking) && !putBackWhatIsAskedFor(sim, asking))
           throw error;
+        putBackWhatIsRight(sim, right);
       }
     }
   };
