@@ -52,8 +52,8 @@ export const ENUMS = words(`
   BlockdevDetectZeroesOptions BlockExportType BlockExportRemoveMode QMPCapability BlockdevDriver ObjectType JobType
 `);
 export const VALUES: Readonly<Record<string, readonly string[]>> = {
-  BlockdevDriver: words('copy-on-read file null-aio null-co qcow2 qed raw throttle vdi vhdx vmdk'),
-  ObjectType: ['throttle-group'],
+  BlockdevDriver: words('copy-on-read file luks null-aio null-co qcow2 qed raw throttle vdi vhdx vmdk'),
+  ObjectType: ['secret', 'throttle-group'],
 };
 
 /**

@@ -57,6 +57,7 @@ export function emptyQemu(runState: RunState): Qemu {
     devices: new Map(),
     jobs: new Map(),
     throttleGroups: new Map(),
+    secrets: new Map(),
     exports: new Map(),
     nbdServer: false,
     runState,

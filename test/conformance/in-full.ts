@@ -12,7 +12,7 @@ export interface FullAccount {
   readonly replies: readonly string[];
   /** Of each job, and of all else, the events in their order. */
   readonly events: { readonly [of: string]: readonly string[] };
-  /** Lines on the standard output, but for how fast qemu-io was. */
+  /** Lines on the standard output, but for those of `NOT_PRINTED`. */
   readonly printed: readonly string[];
 }
 
@@ -107,7 +107,11 @@ function marked(value: Json): Json {
 }
 
 /** How much room a file takes is guessed by the simulator; the rest is when QEMU looked. */
-const CHANCE: ReadonlySet<string> = new Set(['actual-size', 'timestamp', 'busy', 'cid']);
+const CHANCE: ReadonlySet<string> = new Set([
+  ...['actual-size', 'timestamp', 'busy', 'cid'],
+  // Of a key: how hard it was made is measured.
+  ...['iters', 'master-key-iters', 'uuid'],
+]);
 /** What requests 11.1 says that a node takes is told by the simulator of the formats that it works with. */
 function isChance(key: string, format: string): boolean {
   return CHANCE.has(key) || (key === 'limits' && UNLIMITED.test(format));
@@ -116,11 +120,14 @@ function isChance(key: string, format: string): boolean {
 const UNLIMITED = /^(qed|vmdk|vdi|vhdx|null-co|null-aio|blkdebug)$/;
 const FILES: ReadonlySet<string> = new Set(['file']);
 
+/** How fast `qemu-io` was, and how QEMU formats what it makes by itself. */
+const NOT_PRINTED = / ops; .* ops\/sec\)$|^Formatting '/;
+
 function printedIn(session: Session): readonly string[] {
   return session
     .printed()
     .split('\n')
-    .filter(line => !/ ops; .* ops\/sec\)$/.test(line));
+    .filter(line => !NOT_PRINTED.test(line));
 }
 
 function eventsOf(session: Session): FullAccount['events'] {

@@ -9,6 +9,7 @@ import type { Arguments } from '../state/arguments.ts';
 import { type Context, lookupNode, nodeOf } from '../state/context.ts';
 import type { Device } from '../state/devices.ts';
 import { Death, refuse } from '../state/refusal.ts';
+import { secretIn } from '../state/secrets.ts';
 import {
   ALL_PERMISSIONS,
   CONSISTENT_READ,
@@ -45,12 +46,13 @@ export function qomList(ctx: Context, args: Arguments): Json {
     const threads = [...ctx.q.devices.values()].flatMap((device, index) =>
       device.iothread ? [{ name: `iothread${index}`, type: 'child<iothread>' }] : [],
     );
-    const groups = [...ctx.q.throttleGroups.keys()].map(name => ({ name, type: 'child<throttle-group>' }));
     return [
       { name: 'type', type: 'string' },
       ...threads,
-      ...groups,
+      ...objectsIn(ctx),
       { name: 'pc.ram', type: 'child<memory-backend-ram>' },
+      // Since 11.1 a monitor is an object.
+      ...(ctx.profile.version.major >= 11 ? [{ name: 'compat_monitor0', type: 'child<monitor-qmp>' }] : []),
     ];
   }
   if (limitOf(ctx, path) !== undefined) {
@@ -74,10 +76,17 @@ export function qomList(ctx: Context, args: Arguments): Json {
 
 /** Before 10.0 there is no place for objects until the first is made. */
 function qomListOfDaemon(ctx: Context, path: string): Json {
-  const groups = [...ctx.q.throttleGroups.keys()].map(name => ({ name, type: 'child<throttle-group>' }));
-  if (path !== '/objects' || (groups.length === 0 && ctx.profile.version.major < 10))
+  const objects = objectsIn(ctx);
+  if (path !== '/objects' || (objects.length === 0 && ctx.profile.version.major < 10))
     refuse(`Device '${path}' not found`, 'DeviceNotFound');
-  return [{ name: 'type', type: 'string' }, ...groups];
+  return [{ name: 'type', type: 'string' }, ...objects];
+}
+
+function objectsIn({ q }: Context): readonly Json[] {
+  return [
+    ...[...q.throttleGroups.keys()].map(name => ({ name, type: 'child<throttle-group>' })),
+    ...[...q.secrets.keys()].map(name => ({ name, type: 'child<secret>' })),
+  ];
 }
 
 export function qomGet(ctx: Context, args: Arguments): Json {
@@ -182,15 +191,19 @@ function deviceAt(ctx: Context, path: string): { device: Device; isFront: boolea
 
 export function objectAdd(ctx: Context, args: Arguments): Json {
   const id = String(args['id']);
-  if (ctx.q.throttleGroups.has(id)) {
+  const secret = args['qom-type'] === 'secret' ? secretIn(ctx, args) : undefined;
+  if (ctx.q.throttleGroups.has(id) || ctx.q.secrets.has(id)) {
     refuse(`attempt to add duplicate property '${id}' to object (type 'container')`);
   }
-  ctx.q.edit('throttleGroups').set(id, 0);
+  if (secret === undefined) ctx.q.edit('throttleGroups').set(id, 0);
+  else ctx.q.edit('secrets').set(id, secret);
   return {};
 }
 
 export function objectDel(ctx: Context, args: Arguments): Json {
   const id = String(args['id']);
+  // An image that is open has its key.
+  if (ctx.q.edit('secrets').delete(id)) return {};
   if (!ctx.q.throttleGroups.has(id)) refuse(`object '${id}' not found`);
   if ([...ctx.q.nodes.values()].some(node => node.throttleGroup === id)) {
     refuse(

@@ -1,6 +1,7 @@
 /** What the query commands answer, in QEMU's own shapes. Changes nothing. */
 
 import type { Json } from '../../qmp/transport.ts';
+import { luksSpecifics } from '../graph/encryption.ts';
 import { fileName } from '../graph/file-name.ts';
 import { below, childOf, skipImplicitFilters } from '../graph/graph.ts';
 import { imageOf, sizeOf } from '../graph/image-io.ts';
@@ -85,7 +86,7 @@ function composeNode(ctx: Context, node: BlockNode, hides: boolean, image: Json)
   };
   if (bitmaps.length > 0) device['dirty-bitmaps'] = bitmaps;
   if (under !== undefined) device['backing_file'] = fileName(ctx, under);
-  device['encrypted'] = false;
+  device['encrypted'] = isEncrypted(node);
   device['bps'] = 0;
   device['bps_rd'] = 0;
   device['cache'] = CACHE;
@@ -155,9 +156,12 @@ function composeImage(ctx: Context, node: BlockNode, image: Image, backing: Tell
   if (clusterBytes !== undefined || clustered) telling['cluster-size'] = clusterBytes ?? 65_536;
   telling['format'] = node.driver;
   telling['actual-size'] = actualSize(image);
+  const luks = isEncrypted(node) ? luksSpecifics(ctx.profile) : undefined;
+  if (luks !== undefined) telling['encrypted'] = true;
   if (node.driver === 'vmdk') telling['format-specific'] = vmdkSpecifics(ctx, node);
   if (ctx.profile.version.major >= 11) telling['limits'] = limits(ctx, node);
-  if (isQcow2) telling['format-specific'] = qcow2Specifics(image);
+  if (isQcow2) telling['format-specific'] = qcow2Specifics(image, luks);
+  if (node.driver === 'luks') telling['format-specific'] = { type: 'luks', data: luks ?? {} };
   if (node.path !== undefined && ctx.profile.version.major >= 10) {
     telling['format-specific'] = FILE_SPECIFICS;
   }
@@ -185,9 +189,15 @@ function actualSize(image: Image): number {
   return image.format === 'raw' ? covered(image.contents) : fileLength(image) + 3_584;
 }
 
-function qcow2Specifics({ bitmaps = [], layout }: Image): Telling {
-  if (bitmaps.length === 0 && layout === undefined) return QCOW2_SPECIFICS;
-  const data = layout === undefined ? QCOW2_SPECIFICS.data : qcow2Data(layout);
+/** Opened with a secret. */
+function isEncrypted({ given }: BlockNode): boolean {
+  return given['key-secret'] !== undefined || given['encrypt.key-secret'] !== undefined;
+}
+
+function qcow2Specifics({ bitmaps = [], layout }: Image, luks: Telling | undefined): Telling {
+  if (bitmaps.length === 0 && layout === undefined && luks === undefined) return QCOW2_SPECIFICS;
+  const plain = layout === undefined ? QCOW2_SPECIFICS.data : qcow2Data(layout);
+  const data = luks === undefined ? plain : { ...plain, encrypt: { format: 'luks', ...luks } };
   if (bitmaps.length === 0) return { type: 'qcow2', data };
   const told = bitmaps.map(({ name, granularity, inUse, recording }) => ({
     flags: [...(inUse ? ['in-use'] : []), ...(recording ? ['auto'] : [])],
@@ -244,7 +254,8 @@ function limits(ctx: Context, node: BlockNode): Json {
   const written = extendedL2 ? clusterBytes / 32 : clusterBytes;
   return {
     ...(node.driver === 'qcow2' ? { 'write-zeroes-alignment': written } : {}),
-    'request-alignment': 1,
+    // A cipher works by sectors.
+    'request-alignment': isEncrypted(under) ? 512 : 1,
     'min-mem-alignment': hasInfo(ctx, node) ? 1 : 512,
     ...(clustered && node.driver !== 'mirror_top' ? { 'discard-alignment': clusterBytes } : {}),
     'opt-mem-alignment': 4_096,

@@ -44,11 +44,22 @@ function naming(ctx: Context, node: BlockNode): Naming {
     return { exact: undefined, json };
   }
   if (node.isFilter) return { exact: undefined, json: whole };
+  if (driver === 'luks') {
+    const secret = JSON.stringify(node.given['key-secret']);
+    return {
+      exact: undefined,
+      json: () => `{"driver": "luks", "file": ${options()}, "key-secret": ${secret}}`,
+    };
+  }
   if (driver !== 'qcow2') return { exact: pathOf(ctx.q, name), json: whole };
   const backing = child('backing');
   const isAsInHeader = (backing === undefined ? undefined : spoken(backing)) === imageOf(ctx, name).backing;
-  if (isAsInHeader) return { exact: pathOf(ctx.q, name), json: whole };
-  const json = () => `{"backing": ${backing?.json() ?? 'null'}, "driver": "qcow2", "file": ${options()}}`;
+  const secret = Object.entries(node.given)
+    .map(([name, id]) => `"${name}": ${JSON.stringify(id)}, `)
+    .join('');
+  if (isAsInHeader && secret === '') return { exact: pathOf(ctx.q, name), json: whole };
+  const backed = () => `"backing": ${backing?.json() ?? 'null'}, `;
+  const json = () => `{${isAsInHeader ? '' : backed()}${secret}"driver": "qcow2", "file": ${options()}}`;
   return { exact: undefined, json };
 }
 

@@ -59,7 +59,7 @@ export function asFormat(name: string): ImageFormat | undefined {
   return FORMATS.find(format => format === name);
 }
 
-const FORMATS: readonly ImageFormat[] = ['raw', 'qcow2', 'qed', 'vmdk', 'vdi', 'vhdx'];
+const FORMATS: readonly ImageFormat[] = ['raw', 'qcow2', 'qed', 'vmdk', 'vdi', 'vhdx', 'luks'];
 
 function takeSpace(ctx: Context, bytes: number): void {
   if (ctx.host.freeBytes < bytes) refuse('Could not write qcow2 header: No space left on device');

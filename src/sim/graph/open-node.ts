@@ -10,6 +10,7 @@ import type { Arguments } from '../state/arguments.ts';
 import { type Context, lookupNode } from '../state/context.ts';
 import { Death, refuse } from '../state/refusal.ts';
 import { BlockNode, type ChildLink, type NewNode } from '../state/state.ts';
+import { unlock } from './encryption.ts';
 import { addUser, automaticName, nodeEdge, patchNode } from './graph.ts';
 import { imageOf, sizeOf } from './image-io.ts';
 import { checkPermissions } from './permissions.ts';
@@ -17,7 +18,7 @@ import { loadBitmaps } from './stored-bitmaps.ts';
 
 /** Drivers that understand a header with a backing file in it. */
 export const BACKING_DRIVERS = new Set(['qcow2', 'qed', 'vmdk']);
-const FORMAT_DRIVERS = new Set(['raw', 'qcow2', 'qed', 'vmdk', 'vdi', 'vhdx']);
+const FORMAT_DRIVERS = new Set(['raw', 'qcow2', 'qed', 'vmdk', 'vdi', 'vhdx', 'luks']);
 const NULL_DRIVERS = new Set(['null-co', 'null-aio']);
 const NULL_BYTES = 1_073_741_824;
 
@@ -69,11 +70,17 @@ function open(ctx: Context, options: Arguments, place: Place): BlockNode {
   const under = ctx.q.nodes.get(file);
   if (under?.path !== undefined || (under !== undefined && NULL_DRIVERS.has(under.driver)))
     refuseWrongFormat(ctx, driver, under.name);
+  const given = under === undefined ? undefined : unlock(ctx, driver, imageOf(ctx, under.name), options);
   const throttleGroup = typeof group === 'string' ? group : undefined;
   const { bottom } = options;
   if (typeof bottom === 'string' && !ctx.q.nodes.has(bottom)) refuse(`Bottom node '${bottom}' not found`);
   const isPart = driver === 'raw' && (options['size'] !== undefined || options['offset'] !== undefined);
-  const node = add(ctx, { ...fields, throttleGroup, ...(isPart ? { sizeAtOpen: 0 } : {}) });
+  const node = add(ctx, {
+    ...fields,
+    throttleGroup,
+    given: given ?? {},
+    ...(isPart ? { sizeAtOpen: 0 } : {}),
+  });
   const children: ChildLink[] = [{ role: 'file', child: file }];
   addUser(ctx, file, nodeEdge(name, 'file'));
   // Each child is checked as it comes; what there is below is opened after the file.
@@ -184,6 +191,7 @@ function refuseWrongFormat(ctx: Context, driver: string, file: string): void {
   if (!FORMAT_DRIVERS.has(driver) || driver === 'raw') return;
   if (driver === 'vmdk' && image.format === driver && image.sizeBytes === 0)
     refuse("Unsupported image type 'monolithicSparse'");
+  if (image.format !== driver && driver === 'luks') refuse('Volume is not in LUKS format');
   if (image.format !== driver) {
     refuse(
       fileLength(image) === 0 && driver !== 'qcow2'

@@ -70,6 +70,9 @@ function childNeeds(parent: BlockNode, role: string, { perm, shared }: Needs): N
     case 'raw':
       // One that shows a part of its file relies on how long that is.
       return { perm, shared: parent.sizeAtOpen === undefined ? shared : shared & ~RESIZE };
+    case 'luks':
+      // Its header is written when it is made only (block_crypto_child_perms(), block/crypto.c).
+      return { perm: perm | CONSISTENT_READ, shared };
     case 'throttle':
       return { perm, shared };
   }

@@ -7,7 +7,7 @@
 import { EMPTY, type Extents, granuleBytesWithData } from './contents.ts';
 import type { Chance } from './random.ts';
 
-export type ImageFormat = 'raw' | 'qcow2' | 'qed' | 'vmdk' | 'vdi' | 'vhdx';
+export type ImageFormat = 'raw' | 'qcow2' | 'qed' | 'vmdk' | 'vdi' | 'vhdx' | 'luks';
 
 /** What is in a file: for a raw file only size and contents mean anything. */
 export interface Image {
@@ -18,6 +18,8 @@ export interface Image {
   readonly contents: Extents;
   /** How it is laid out, where it is not as usual. */
   readonly layout?: ImageLayout;
+  /** What opens it; undefined for one in the clear. */
+  readonly passphrase?: string;
   /** Dirty bitmaps that a qcow2 image keeps. */
   readonly bitmaps?: readonly StoredBitmap[];
   /** What a program that is not QEMU wrote into a file that holds nothing else. */

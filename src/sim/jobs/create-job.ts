@@ -1,5 +1,6 @@
 /** The job behind blockdev-create: makes a file, or writes a format's header into one (block/create.c, qcow2.c). */
 
+import { passphraseFor } from '../graph/encryption.ts';
 import { addUser, reap, removeUser } from '../graph/graph.ts';
 import { flushNode, openedBelow, putImage } from '../graph/image-io.ts';
 import { asFormat, createFile } from '../graph/images.ts';
@@ -61,14 +62,21 @@ function createNow(ctx: Context, options: CreateOptions): void {
   takeExclusively(ctx, node.name);
   if (openedBelow(ctx.q, node.name) === undefined) refuse(`Node '${name}' has no file`);
   if (ctx.host.freeBytes < 262_144) refuse('Could not write qcow2 header: No space left on device');
-  putImage(ctx, node.name, {
+  const image = {
     format,
     ...made,
     backing: isLongName(options.given) ? undefined : options.backingFile,
     backingFormat: options.backingFormat === undefined ? undefined : asFormat(options.backingFormat),
     contents: EMPTY,
-  });
+  };
+  const encrypt = (): void => {
+    const passphrase = passphraseFor(ctx, format, options.given);
+    if (passphrase !== undefined) putImage(ctx, node.name, { ...image, passphrase });
+  };
+  if (format === 'luks') encrypt();
+  else putImage(ctx, node.name, image);
   refuseLongName(options.given);
+  if (format === 'qcow2') encrypt();
   flushNode(ctx, node.name);
   if (inline !== undefined) reap(ctx, inline);
 }

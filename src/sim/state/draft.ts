@@ -6,7 +6,7 @@
 import type { Immer } from 'immer';
 import type { Qemu } from './state.ts';
 
-type DictionaryName = 'nodes' | 'backends' | 'devices' | 'jobs' | 'throttleGroups' | 'exports';
+type DictionaryName = 'nodes' | 'backends' | 'devices' | 'jobs' | 'throttleGroups' | 'secrets' | 'exports';
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 type Editable<D> = D extends ReadonlyMap<infer K, infer V> ? Map<K, V> : never;
@@ -17,6 +17,7 @@ const MEMBERS = [
   'devices',
   'jobs',
   'throttleGroups',
+  'secrets',
   'exports',
   'nbdServer',
   'runState',
@@ -31,6 +32,7 @@ export class Draft implements Qemu {
   devices: Qemu['devices'];
   jobs: Qemu['jobs'];
   throttleGroups: Qemu['throttleGroups'];
+  secrets: Qemu['secrets'];
   exports: Qemu['exports'];
   nbdServer: Qemu['nbdServer'];
   runState: Qemu['runState'];
@@ -46,6 +48,7 @@ export class Draft implements Qemu {
     this.devices = base.devices;
     this.jobs = base.jobs;
     this.throttleGroups = base.throttleGroups;
+    this.secrets = base.secrets;
     this.exports = base.exports;
     this.nbdServer = base.nbdServer;
     this.runState = base.runState;

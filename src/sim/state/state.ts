@@ -192,6 +192,8 @@ export interface Qemu {
   readonly jobs: ReadonlyMap<string, Job>;
   /** By name, with the limit of their bytes per second; 0 for none. */
   readonly throttleGroups: ReadonlyMap<string, number>;
+  /** What each secret object holds, by its id. */
+  readonly secrets: ReadonlyMap<string, string>;
   readonly exports: ReadonlyMap<string, BlockExport>;
   readonly nbdServer: boolean;
   readonly runState: RunState;
