@@ -718,6 +718,19 @@ const DEFECTS_OF_ONE_LAW: typeof DEFECTS = [
     laws: ['filters stay'],
   },
   {
+    what: 'copies of encrypted disks that are made in the clear',
+    scenarios: () => [PLAIN['a copy of encrypted disks']],
+    spoil: () =>
+      spoil('createImages', step => ({
+        do: (context: StepContext, todo: readonly DiskPlan[]) =>
+          step.do(
+            context,
+            todo.map(({ image: { secret: _, ...image }, ...disk }) => ({ ...disk, image })),
+          ),
+      })),
+    laws: ['encrypted stays encrypted'],
+  },
+  {
     what: 'a saga that gives up where there is a way',
     scenarios: COPIES,
     spoil: () => spoil('markQemu', () => ({ undo: refused })),

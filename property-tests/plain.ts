@@ -117,5 +117,10 @@ export const PLAIN = {
     reuse: true,
     bitmaps: true,
   }),
+  'a copy of encrypted disks': plain({ ...COPY, strategy: 'reopen' }, { encrypted: true }),
+  'a snapshot whose mirrors stand on encrypted chains of their own': plain(
+    { ...MIRRORED, ownChains: true },
+    { encrypted: true },
+  ),
   'a copy onto images that are there': plain({ ...COPY, strategy: 'reopen', reuse: true }),
 } as const satisfies Record<string, Scenario>;

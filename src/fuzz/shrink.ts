@@ -82,6 +82,10 @@ function* plainer(scenario: Scenario): Generator<Scenario> {
     const { inline: _, ...apart } = guest;
     yield { ...scenario, guest: apart };
   }
+  if (guest.encrypted) {
+    const { encrypted: _, ...clear } = guest;
+    yield { ...scenario, guest: clear };
+  }
   if (guest.storageDaemon) {
     const { storageDaemon: _, ...withGuest } = guest;
     yield { ...scenario, guest: withGuest };

@@ -2,7 +2,7 @@
 
 import { DEVICE_NEEDS, EXPORT_NEEDS } from './commands/machine-commands.ts';
 import { addUser, patchNode } from './graph/graph.ts';
-import { openNode } from './graph/open-node.ts';
+import { fileOptions, openNode } from './graph/open-node.ts';
 import { EMPTY } from './host/contents.ts';
 import type { Host } from './host/host.ts';
 import { NO_MIGRATION } from './machine/migration.ts';
@@ -30,6 +30,8 @@ export interface MachineDefinition {
   readonly settableDrive: boolean;
   readonly shareRw: boolean;
   readonly runState: RunState;
+  /** Its images are encrypted with `DISK_SECRET`. */
+  readonly encrypted: boolean;
   /** Filters between the device of each of the `filtered` disks and its image, uppermost first. */
   readonly filters: readonly FilterDriver[];
   readonly filtered: readonly number[];
@@ -67,7 +69,12 @@ export function emptyQemu(runState: RunState): Qemu {
   };
 }
 
+/** The secret object of a guest whose disks are encrypted, and what it holds. */
+export const DISK_SECRET = 'secret0';
+export const DISK_PASSPHRASE = 'of the disks';
+
 export function bootMachine(ctx: Context, machine: MachineDefinition): void {
+  if (machine.encrypted) ctx.q.edit('secrets').set(DISK_SECRET, DISK_PASSPHRASE);
   machine.disks.forEach((disk, index) => {
     const node =
       machine.style === 'blockdev' ? openBlockdev(ctx, machine, disk, index) : openDrive(ctx, disk);
@@ -102,7 +109,12 @@ function openBlockdev(ctx: Context, machine: MachineDefinition, disk: DiskDefini
     filename: disk.path,
     discard: 'unmap',
   };
-  const image: Node = { driver: disk.format, 'node-name': `disk${index}`, discard: 'unmap' };
+  const image: Node = {
+    driver: disk.format,
+    'node-name': `disk${index}`,
+    discard: 'unmap',
+    ...openedWith(ctx.host, disk.path),
+  };
   const nodes = [protocol, image, ...filtersOf(ctx, machine, index)];
   let below: Node | undefined;
   for (const node of nodes) {
@@ -111,6 +123,19 @@ function openBlockdev(ctx: Context, machine: MachineDefinition, disk: DiskDefini
     if (!machine.inline || node === nodes.at(-1)) openNode(ctx, below, { monitorOwned: true });
   }
   return String(below?.['node-name']);
+}
+
+/** What opens an image that is encrypted, and the images below it, of which a header says only where they are. */
+function openedWith(host: Context['host'], path: string): Arguments {
+  const image = host.image(path);
+  if (image?.passphrase === undefined) return {};
+  const { backing, backingFormat = 'raw' } = image;
+  return {
+    encrypt: { format: 'luks', 'key-secret': DISK_SECRET },
+    ...(backing === undefined
+      ? {}
+      : { backing: { ...fileOptions(backing, backingFormat), ...openedWith(host, backing) } }),
+  };
 }
 
 interface Node extends Arguments {
@@ -141,7 +166,10 @@ function openDrive(ctx: Context, disk: DiskDefinition): string {
 /** Writes the image files of a fresh machine: `layers` images below each disk, empty. */
 export function makeImages(
   host: Host,
-  machine: { readonly disks: readonly DiskDefinition[]; readonly sizeBytes: number; readonly layers: number },
+  machine: Pick<MachineDefinition, 'disks' | 'encrypted'> & {
+    readonly sizeBytes: number;
+    readonly layers: number;
+  },
 ): void {
   machine.disks.forEach((disk, index) => {
     const below: string[] = [];
@@ -157,6 +185,7 @@ export function makeImages(
         backing: format === 'raw' ? undefined : backing,
         backingFormat: backing === undefined || format === 'raw' ? undefined : 'qcow2',
         contents: EMPTY,
+        ...(machine.encrypted ? { passphrase: DISK_PASSPHRASE } : {}),
       });
       host.flush(path);
     }

@@ -63,7 +63,7 @@ export function createSim(options: SimOptions = {}): Sim {
   const host: Host = createHost(directory, () => clock.epochMs(), isOpen);
   const foreign = createForeignFiles(host, () => clock.epochMs());
   const sizeBytes = options.sizeBytes ?? SIZE_BYTES;
-  makeImages(host, { disks: machine.disks, sizeBytes, layers: options.backingLayers ?? 0 });
+  makeImages(host, { ...machine, sizeBytes, layers: options.backingLayers ?? 0 });
   if (faults.freeBytes !== undefined) host.freeBytes = faults.freeBytes;
 
   const monitors = new Map<string, Monitor>();

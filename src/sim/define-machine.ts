@@ -28,6 +28,7 @@ export function defineMachine(options: SimOptions, profile: Profile, directory: 
     iothreads: options.iothreads ?? false,
     settableDrive: options.settableDrive ?? true,
     shareRw: options.shareRw ?? false,
+    encrypted: options.encrypted ?? false,
     filters: options.filters ?? [],
     filtered: options.filtered ?? Array.from({ length: count }, (_, index) => index),
     inline: options.inline ?? false,

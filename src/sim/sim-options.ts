@@ -38,6 +38,8 @@ export interface SimOptions {
   /** Images below each disk; none unless told. */
   readonly backingLayers?: number;
   readonly format?: 'qcow2' | 'raw';
+  /** The images of all disks are encrypted, with the secret object `secret0`; qcow2 and `-blockdev` guests only. */
+  readonly encrypted?: boolean;
   /** Filters of the administrator's between each device and its image, uppermost first; `-blockdev` guests only. */
   readonly filters?: readonly FilterDriver[];
   /** Which disks have these; all unless told. */

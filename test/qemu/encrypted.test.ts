@@ -1,5 +1,6 @@
 /** Encrypted disks on a real QEMU: what is made of them is encrypted too, and what cannot be is refused. */
 import { existsSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { fetchedQemus } from '../../scripts/qemu-versions.ts';
@@ -149,6 +150,29 @@ describeOnQemu('an encrypted disk', () => {
     const copied = await (await on.engine.copy({ ...guest, disks: [{ disk: 'odd0', to }] })).result;
     expect(copied, JSON.stringify(copied.error)).toMatchObject({ outcome: 'committed' });
     expect(await isInTheClear(to)).toBe(false);
+  });
+
+  test('is switched to a mirror that stands on a copy of its images, encrypted as they are', async () => {
+    const on = await oddGuest(async folder => {
+      const old = join(folder, 'old.qcow2');
+      await makeEncrypted(old, 'qcow2');
+      return [encrypted(old, 'qcow2')];
+    });
+    const file = (name: string) => join(on.folder, `${name}.qcow2`);
+    await makeEncrypted(file('mirror'), 'qcow2', ['-u', '-b', file('chain'), '-F', 'qcow2']);
+    await on.write('odd0');
+    await copyFile(file('old'), file('chain'));
+    const disks = [{ disk: 'odd0', overlay: file('over'), mirror: file('mirror'), mirrorReuse: true }];
+    const saga = await on.engine.snapshot({ ...on.guest, disks });
+    expect(await saga.result).toMatchObject({ outcome: 'ready' });
+    await on.write('odd0', 4 * 65_536);
+    const pivoted = await saga.pivot();
+    expect(pivoted, JSON.stringify(pivoted.error)).toMatchObject({ outcome: 'committed' });
+    await on.vm.kill();
+    const whole = { ...encrypted(file('mirror'), 'qcow2'), backing: encrypted(file('chain'), 'qcow2') };
+    expect(await bootShows(whole, on.folder)).toBe(true);
+    expect(await bootShows(whole, on.folder, 4 * 65_536)).toBe(true);
+    expect(await isInTheClear(file('mirror'))).toBe(false);
   });
 
   test.runIf(isFull)('is reverted, and switched to a mirror, encrypted as well', async () => {

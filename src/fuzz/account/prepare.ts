@@ -55,8 +55,9 @@ export function copyChains(
 type NewImage = Pick<Image, 'format' | 'contents'> & Partial<Image>;
 
 function make({ world: { host } }: Sim, file: string, like: string, image: NewImage): void {
-  const sizeBytes = host.image(like)?.sizeBytes ?? 0;
-  host.write(file, { sizeBytes, backing: undefined, backingFormat: undefined, ...image });
+  const { sizeBytes = 0, passphrase } = host.image(like) ?? {};
+  const sealed = passphrase === undefined ? {} : { passphrase };
+  host.write(file, { sizeBytes, backing: undefined, backingFormat: undefined, ...sealed, ...image });
   host.flush(file);
   host.syncDirectory(DIRECTORY);
 }

@@ -89,6 +89,8 @@ export interface Sight {
   readonly underTheirs: ReadonlySet<string>;
   /** What each file is an image of; undefined where it is none, but a claim. */
   readonly formats: ReadonlyMap<string, string | undefined>;
+  /** Those that are encrypted. */
+  readonly encrypted: ReadonlySet<string>;
   /** Its agent has frozen the guest. */
   readonly frozen: boolean;
   /** Writes that completed. */
@@ -149,6 +151,9 @@ export function takeSight(sim: Sim): Sight {
     overlays: overlaysIn(world),
     underTheirs: new Set([...host.files.keys()].filter(isTheirs).flatMap(path => headersFrom(host, path))),
     formats: new Map([...host.files].map(([path, { written }]) => [path, formatOf(written)])),
+    encrypted: new Set(
+      [...host.files].flatMap(([path, { written }]) => (written.passphrase === undefined ? [] : [path])),
+    ),
     frozen: world.frozen,
     ...{ acknowledged, misreads: [...misreads] },
   };

@@ -68,7 +68,7 @@ function composeForGuest(source: Draw, seed: number, limits: Limits): Scenario {
   const chained = GUEST_FOR[operation]?.(draw, drawn) ?? drawn;
   const guest = { ...chained, ...drawFilters(draw, chained) };
   const wish = drawWish(draw, guest, operation);
-  return {
+  const scenario: Scenario = {
     seed,
     ...(off.length === 0 ? {} : { off }),
     guest,
@@ -87,6 +87,7 @@ function composeForGuest(source: Draw, seed: number, limits: Limits): Scenario {
     ...(draw.option('squatter', 3) && wish.operation !== 'commitOffline' ? { squatter: true } : {}),
     ...(wish.operation === 'commitOffline' ? {} : drawWorld(draw, limits.held)),
   };
+  return { ...scenario, guest: { ...guest, ...drawEncryption(draw, guest, wish) } };
 }
 
 function drawLiveTrouble(draw: Draw, guest: GuestChoice, wish: LiveWish, { faultsMax, held }: Limits) {
@@ -139,6 +140,20 @@ function drawFilters(draw: Draw, { profile, style, disks }: GuestChoice): Partia
     filtered: filtered.length === 0 ? [0] : filtered,
     ...(draw.chance(3) ? { inline: true } : {}),
   };
+}
+
+/** Images that are encrypted, on the versions that make such, for what is not refused of them. */
+function drawEncryption(
+  draw: Draw,
+  { profile, style, format }: GuestChoice,
+  wish: Wish,
+): Partial<GuestChoice> {
+  const isAble = style === 'blockdev' && format === 'qcow2' && isSince(profile, '3.1');
+  const keeps = wish.operation !== 'copy' || wish.to === 'qcow2';
+  const making = ['blockdev-create', 'transaction', 'blockdev-snapshot'];
+  return draw.chance(6) && isAble && keeps && !wish.without.some(lack => making.includes(lack))
+    ? { encrypted: true }
+    : {};
 }
 
 const FILTERS: readonly (readonly FilterDriver[])[] = [

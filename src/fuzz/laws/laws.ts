@@ -9,6 +9,7 @@ import { bootReadsIt } from './boot-law.ts';
 import { deadLeaveOneSet, newestIsKept, stuckLeaveOneSet } from './dead-laws.ts';
 import { decidedStays } from './decided-law.ts';
 import { eachEnd } from './each-end.ts';
+import { staysEncrypted } from './encryption-law.ts';
 import { allOrNone, guestRuns, leavesToOthers, nothingLost, oneInstant, unlinked } from './end-laws.ts';
 import type { Excuse } from './excuse.ts';
 import { EXCUSES } from './excuses.ts';
@@ -80,6 +81,11 @@ export const LAWS: readonly Law[] = [
     name: 'filters stay',
     says: 'at committed and rolledBack each disk is below the filters of its administrator that it was below before, in their order',
     check: eachEnd(filtersStay),
+  },
+  {
+    name: 'encrypted stays encrypted',
+    says: 'whatever comes of it, no image that the saga made for a disk that is encrypted is in the clear, nor one that the disk is left on',
+    check: eachEnd(staysEncrypted),
   },
   {
     name: 'nothing left',

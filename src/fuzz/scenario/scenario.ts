@@ -25,6 +25,8 @@ export interface GuestChoice {
   readonly filtered?: readonly number[];
   /** Each disk's nodes are one tree, as Proxmox VE 9 starts them. */
   readonly inline?: true;
+  /** Its images are encrypted. */
+  readonly encrypted?: true;
   /** A storage daemon, whose exports the guest of another QEMU writes to. */
   readonly storageDaemon?: true;
 }

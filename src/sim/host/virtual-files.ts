@@ -6,6 +6,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { filesNamedIn, plainNameIn } from '../../images/backing-name.ts';
 import { unfinishedName } from '../../images/claim-text.ts';
+import type { ImageFacts } from '../../images/files.ts';
 import { BLANK, directoryOf, fileLength, type Host, type HostFile } from './host.ts';
 
 /** The engine's `Files` port over the virtual directory, and what tests like to know. */
@@ -22,10 +23,7 @@ export interface VirtualFiles {
   ): Promise<{ file: string; identity: string } | undefined>;
   syncDirectory(path: string): Promise<void>;
   overlaysIn(directory: string, sinceMs: number): Promise<VirtualOverlays>;
-  imageInfo(
-    path: string,
-    driver: string,
-  ): Promise<{ virtualSizeBytes: number; backing: { file: string; driver: string | null } | null }>;
+  imageInfo(path: string, driver: string): Promise<ImageFacts>;
   exists(path: string): boolean;
   /** All files, sorted. */
   list(): readonly string[];
@@ -116,7 +114,7 @@ export function virtualFiles(host: Host, device = 'sim'): VirtualFiles {
         image.backing === undefined
           ? null
           : { file: plainNameIn(image.backing, driverBelow), driver: driverBelow };
-      return { virtualSizeBytes: image.sizeBytes, backing };
+      return { virtualSizeBytes: image.sizeBytes, encrypted: image.passphrase !== undefined, backing };
     },
     exists: path => host.files.has(path),
     list: () => [...host.files.keys()].sort(),

@@ -115,10 +115,11 @@ async function readChain({ disk, image }: DiskPlan, files: Files | null): Promis
   let last = image.backing;
   const chain: ChainImage[] = [];
   while (last !== null && chain.length < CHAIN_DEPTH_MAX) {
-    chain.push(last);
     const { file, driver } = last;
     const info = await files?.imageInfo(file, driver);
-    if (info === undefined) return [...chain, ...image.below]; // no `files` here that could read headers
+    if (info === undefined) return [...chain, last, ...image.below]; // no `files` here that could read headers
+    // A copy of the disk's own images is encrypted as they are.
+    chain.push(info.encrypted === true ? { ...last, secret: image.secret ?? null } : last);
     const { backing } = info;
     if (backing !== null && backing.driver === null) {
       throw new BlocksagaError(
