@@ -159,7 +159,8 @@ function filtersOf(ctx: Context, { filters, filtered }: MachineDefinition, index
 /** A -drive's nodes have no names and go when nothing uses them. */
 function openDrive(ctx: Context, disk: DiskDefinition): string {
   const file = { driver: 'file', filename: disk.path };
-  const node = openNode(ctx, { driver: disk.format, file, discard: 'unmap' }, { monitorOwned: false });
+  const options = { driver: disk.format, file, discard: 'unmap', ...openedWith(ctx.host, disk.path) };
+  const node = openNode(ctx, options, { monitorOwned: false });
   return patchNode(ctx, node.name, { inherits: false }).name;
 }
 
@@ -185,7 +186,7 @@ export function makeImages(
         backing: format === 'raw' ? undefined : backing,
         backingFormat: backing === undefined || format === 'raw' ? undefined : 'qcow2',
         contents: EMPTY,
-        ...(machine.encrypted ? { passphrase: DISK_PASSPHRASE } : {}),
+        ...(machine.encrypted && format === 'qcow2' ? { passphrase: DISK_PASSPHRASE } : {}),
       });
       host.flush(path);
     }

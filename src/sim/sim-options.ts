@@ -38,7 +38,7 @@ export interface SimOptions {
   /** Images below each disk; none unless told. */
   readonly backingLayers?: number;
   readonly format?: 'qcow2' | 'raw';
-  /** The images of all disks are encrypted, with the secret object `secret0`; qcow2 and `-blockdev` guests only. */
+  /** The images of all disks are encrypted, with the secret object `secret0`, but for raw ones. */
   readonly encrypted?: boolean;
   /** Filters of the administrator's between each device and its image, uppermost first; `-blockdev` guests only. */
   readonly filters?: readonly FilterDriver[];

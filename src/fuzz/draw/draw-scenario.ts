@@ -143,12 +143,8 @@ function drawFilters(draw: Draw, { profile, style, disks }: GuestChoice): Partia
 }
 
 /** Images that are encrypted, on the versions that make such, for what is not refused of them. */
-function drawEncryption(
-  draw: Draw,
-  { profile, style, format }: GuestChoice,
-  wish: Wish,
-): Partial<GuestChoice> {
-  const isAble = style === 'blockdev' && format === 'qcow2' && isSince(profile, '3.1');
+function drawEncryption(draw: Draw, { profile, format }: GuestChoice, wish: Wish): Partial<GuestChoice> {
+  const isAble = format === 'qcow2' && isSince(profile, '3.1');
   const keeps = wish.operation !== 'copy' || wish.to === 'qcow2';
   const making = ['blockdev-create', 'transaction', 'blockdev-snapshot'];
   return draw.chance(6) && isAble && keeps && !wish.without.some(lack => making.includes(lack))
