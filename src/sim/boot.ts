@@ -70,8 +70,8 @@ export function emptyQemu(runState: RunState): Qemu {
 }
 
 /** The secret object of a guest whose disks are encrypted, and what it holds. */
-export const DISK_SECRET = 'secret0';
-export const DISK_PASSPHRASE = 'of the disks';
+const DISK_SECRET = 'secret0';
+const DISK_PASSPHRASE = 'of the disks';
 
 export function bootMachine(ctx: Context, machine: MachineDefinition): void {
   if (machine.encrypted) ctx.q.edit('secrets').set(DISK_SECRET, DISK_PASSPHRASE);
