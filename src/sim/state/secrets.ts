@@ -1,6 +1,6 @@
 /**
- * Secret objects: what opens encrypted images. What a secret holds is told to nobody; a file that holds one is on no disk of the
- * simulator's (crypto/secret_common.c, crypto/secret.c).
+ * Secret objects: what opens encrypted images. No command tells what a secret holds; a file that holds one is on no disk of
+ * the simulator's (crypto/secret_common.c, crypto/secret.c).
  */
 
 import type { Json } from '../../qmp/transport.ts';
