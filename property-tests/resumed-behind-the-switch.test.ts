@@ -20,6 +20,16 @@ const PACES_MS = [0.05, 0.4, 0.9, 3].slice(0, often(1, 4));
 const FIRST = 11;
 const LAST = often(23, 30);
 
+/** Of the one write that switches. */
+const CUTS = (
+  [
+    { command: 'blockdev-reopen', effect: 'before' },
+    { command: 'blockdev-reopen', effect: 'after' },
+    { command: 'stop', effect: 'before' },
+    { command: 'stop', effect: 'after' },
+  ] as const
+).slice(0, often(1, 4));
+
 const steps = ALL_STEPS as { -readonly [name in StepName]: Step };
 const { reopenFilters } = ALL_STEPS;
 
@@ -54,6 +64,21 @@ describe.each(PACES_MS)('a guest that writes every %d ms', guestWriteMs => {
   ] as const)('loses nothing where a third party resumes and stops it at any moment of %s', async name => {
     for (const scenario of resumedAndStopped(name, guestWriteMs)) expect(await wrongs(scenario)).toBe('');
   });
+
+  test.each(
+    CUTS.flatMap(cut =>
+      (
+        ['a copy that reopens filters', 'a commit of active images that reopens filters', 'a revert'] as const
+      ).map(name => ({ ...cut, name })),
+    ),
+  )(
+    'loses nothing where the connection breaks too, $effect $command, of $name',
+    async ({ name, command, effect }) => {
+      const cut: PlannedFault = { kind: 'cut', command, effect, nth: 1, from: 'reopenFilters' };
+      for (const scenario of resumedAndStopped(name, guestWriteMs))
+        expect(await wrongs({ ...scenario, faults: [...scenario.faults, cut] })).toBe('');
+    },
+  );
 
   test('shows what it has lost where it was resumed behind the switch, and that is taken for before it', async () => {
     steps.reopenFilters = {

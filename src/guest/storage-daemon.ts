@@ -86,7 +86,7 @@ class GuestOrDaemon implements QmpClient {
     else if (commands.some(({ execute }, at) => execute === STATUS && replies[at]?.ok))
       this.#isDaemon = false;
     // Nothing that only tells has changed anything, so that it can be asked again.
-    return this.#isDaemon === true ? this.#askDaemon(commands, options) : replies;
+    return this.#isDaemon === true ? this.#askDaemon(commands, quietly(options)) : replies;
   }
 
   #askAgain(commands: readonly Command[], options?: CallOptions): Promise<readonly Reply[]> {
@@ -96,17 +96,19 @@ class GuestOrDaemon implements QmpClient {
   }
 
   async #look(options?: CallOptions): Promise<void> {
-    const replies = await this.#bare.pipeline(LOOK, options);
+    const replies = await this.#bare.pipeline(LOOK, quietly(options));
     if (isDaemon(replies)) this.#isDaemon = true;
     else if (replies[0].ok) this.#isDaemon = false;
   }
 
-  /** In one write, and in its order: `query-block` is two commands here. */
+  /** In one write, and in its order: `query-block` is two commands here. Each reply is told of when all are there: it tells of no guest. */
   async #askDaemon(commands: readonly Command[], options?: CallOptions): Promise<readonly Reply[]> {
     const sent = commands.map(command => (command.execute === 'query-block' ? DISKS : [command]));
-    const replies: readonly Reply[] = await this.#bare.pipeline(sent.flat(), options);
+    const replies: readonly Reply[] = await this.#bare.pipeline(sent.flat(), quietly(options));
     const left = [...replies];
-    return commands.map((command, at) => answerOf(command, left.splice(0, sent[at]?.length)));
+    const answers = commands.map((command, at) => answerOf(command, left.splice(0, sent[at]?.length)));
+    for (const [place, answer] of answers.entries()) options?.onReply?.(place, answer);
+    return answers;
   }
 
   subscribe(listener: (event: QmpEvent) => void): () => void {
@@ -120,6 +122,12 @@ class GuestOrDaemon implements QmpClient {
   close(): void {
     this.#bare.close();
   }
+}
+
+/** For other commands than those that the caller has sent. */
+function quietly(options: CallOptions = {}): CallOptions {
+  const { onReply: _, ...others } = options;
+  return others;
 }
 
 /** What a storage daemon's own replies to one command come to. */
