@@ -117,8 +117,8 @@ export function isUnseen(
   if (scenario.elsewhere !== undefined || row === undefined) return true;
   if (isTheirCopy(scenario, name) && !scenario.proc) return true;
   const acts = moved.filter(({ path }) => path === name);
-  return (
-    acts.every(({ atMs }) => atMs >= endedMs) || ledElsewhereUntold({ moved, row, scenario, before }, name)
+  return acts.every(
+    act => act.atMs >= endedMs || ledElsewhereUntold({ moved: [act], row, scenario, before }, name),
   );
 }
 
