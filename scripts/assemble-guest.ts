@@ -23,9 +23,9 @@ export const PROGRAMS = {
   },
   bios: {
     name: 'small-bios',
-    at: '0xfc00',
+    at: '0xf800',
     constant: 'SMALL_BIOS_BASE64',
-    what: 'The last KiB of the image of the small BIOS, in base64.',
+    what: 'The last 2 KiB of the image of the small BIOS, in base64.',
   },
 } as const satisfies Readonly<Record<string, Program>>;
 

@@ -17,7 +17,7 @@ export type GuestBus = 'virtio-blk' | 'scsi-hd' | 'nvme' | 'ide-hd' | 'usb-stora
 /** How QEMU's page cache use is set: `writeback` is QEMU's default, `none` bypasses it, `unsafe` ignores flushes. */
 export type GuestCache = 'writeback' | 'none' | 'unsafe';
 
-/** What starts the guest: `small-bios.s`, for disks on virtio-blk alone, or the SeaBIOS that QEMU brings. */
+/** What starts the guest: `small-bios.s`, for disks on virtio-blk and virtio-scsi alone, or the SeaBIOS that QEMU brings. */
 export type GuestBios = 'small' | 'seabios';
 
 /** A filter that an administrator may have above an image; a throttle gets a group of its own, whose limit is never reached. */

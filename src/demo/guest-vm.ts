@@ -61,7 +61,7 @@ export interface GuestVmOptions {
   /** `tcg` (the default: the same speed everywhere, also where KVM is nested), `kvm`, or `auto`: kvm if it works. */
   readonly accel?: 'tcg' | 'kvm' | 'auto';
   /**
-   * What starts the guest: `small`, which knows virtio-blk under TCG alone, where it is the default, or `seabios`, which QEMU brings:
+   * What starts the guest: `small`, which knows virtio-blk and virtio-scsi under TCG alone, where it is the default, or `seabios`, which QEMU brings:
    * a second of a processor dearer for a hundred writes, and a machine with power management, hot-plug and option ROMs.
    */
   readonly bios?: GuestBios;
@@ -153,7 +153,7 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
   invariant(images.length === options.disks, `${images.length} images for ${options.disks} disks`);
 
   const { bus = 'virtio-blk', accel = 'tcg' } = options;
-  const bios = options.bios ?? (bus === 'virtio-blk' && accel === 'tcg' ? 'small' : 'seabios');
+  const bios = options.bios ?? (accel === 'tcg' && knownToSmallBios(options) ? 'small' : 'seabios');
   const program = join(runtime, 'guest.rom');
   const idle = options.guest === 'idle';
   const rom = guestRom({
@@ -242,4 +242,9 @@ export async function startGuestVm(options: GuestVmOptions): Promise<GuestVm> {
       awaitSequence(reports.acknowledged() + count, deadlineMs),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+/** Controllers in iothreads stay with SeaBIOS: tests of filters above them did not end on 10.0, and why is open. */
+function knownToSmallBios({ bus = 'virtio-blk', iothreads = false }: GuestVmOptions): boolean {
+  return bus === 'virtio-blk' || (bus === 'scsi-hd' && !iothreads);
 }

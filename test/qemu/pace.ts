@@ -1,5 +1,5 @@
 /**
- * How fast the guests of these tests write. A write on virtio-blk costs half a millisecond of a processor, and 8 ms where SeaBIOS does it
+ * How fast the guests of these tests write. A write on virtio-blk or virtio-scsi costs half a millisecond of a processor, and 8 ms where SeaBIOS does it
  * (under TCG it enters 32-bit mode for each, and its stack there lies in a page with code, which QEMU looks through at each push), so
  * that a guest of SeaBIOS's that hardly rests takes half a processor for as long as its test lasts. It sleeps between its
  * writes with few interrupts of its timer (`src/demo/ordered-writer.ts`).
@@ -11,8 +11,8 @@ import { often } from '../tiers/tier.ts';
 export const PACING_US = often(50_000, 10_000);
 
 /** The same for a guest whose disks are on this bus. */
-export function pacingOn(bus: GuestBus): number {
-  return bus === 'virtio-blk' ? PACING_US : often(160_000, 10_000);
+export function pacingOn(bus: GuestBus, iothreads = false): number {
+  return bus === 'virtio-blk' || (bus === 'scsi-hd' && !iothreads) ? PACING_US : often(160_000, 10_000);
 }
 
 /** For a guest that is to write with hardly a rest: without any it writes 26,000 times a second into memory. */

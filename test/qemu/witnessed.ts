@@ -86,7 +86,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
     await startGuestVm({
       disks: 3,
       sizeBytes: SIZE_BYTES,
-      pacingUs: pacingOn(guest.bus ?? 'virtio-blk'),
+      pacingUs: pacingOn(guest.bus ?? 'virtio-blk', guest.iothreads),
       ...guest,
       ...secondMonitor.options,
     }),
