@@ -5,8 +5,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** What takes longest is begun first, so that nothing is left to run alone at the end: the slowest of a whole quick run, in order. */
 const LONGEST = [
-  'filters encrypted snapshot-quiesce backend backend-operations cli older-ways failures-killed commit-offline unprintable ordered-writer rows',
-  'torture demo asked readme-examples resume group plan-holds unplug protocol-nodes copy-options targets-hang merge-offline',
+  'overlays-above right-files-offline real-agent revert-iothreads storage-daemon-deaths backend-operations snapshot-quiesce unplug',
+  'offline-behind backend rows snapshot-mirror-cli torture demo copy-options older-ways cli own-filters encrypted snapshot-mirror',
+  'copy-pivot failures-killed copy-finish versions merge-versions unprintable readme-examples plan-holds ordered-writer asked',
 ].flatMap(names => names.split(' '));
 
 class LongestFirst extends BaseSequencer {
