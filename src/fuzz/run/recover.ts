@@ -153,7 +153,10 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Dead, 'coveredFirst' | 'afte
   const under = ranOn.map(file => namedBelow(sim.world.host.image(file)));
   // Nothing boots from an image that a third party has put on its disk before its chain is whole: the recovery has to know better.
   const isBootable = wish.named.every(index => isWhole(sim, after?.disks[index]?.path ?? ''));
-  const isTold = restored !== undefined || !faults.some(({ kind }) => kind === 'otherClient') || isBootable;
+  // What it has put in front is found on the disk, and tells by what it holds.
+  const isCovered = after?.disks.some(({ cover }) => cover !== undefined) === true;
+  const isUnmoved = restored !== undefined || !faults.some(({ kind }) => kind === 'otherClient');
+  const isTold = isUnmoved || (isBootable && !isCovered);
   const seen = isTold ? sidesSeen(asked, oldOf, under) : undefined;
   if (seen !== undefined) return seen;
   if (!mayBeSwitched) return 'old';
