@@ -14,8 +14,8 @@ export function namedFor(
 
 /** Whether a result says that a disk which has left may have been on that image instead, and is to be looked at. */
 export function isDoubted(result: SagaResult | undefined, path: string): boolean {
-  const told = (result?.leftovers ?? []).find(words => words.startsWith(`${path} (`));
-  return told?.includes('compare the two before you remove it') ?? false;
+  const told = (result?.leftovers ?? []).filter(words => words.startsWith(`${path} (`));
+  return told.some(words => words.includes('compare the two before you remove it'));
 }
 
 /** Whether a result names a file as the image that a disk was on when it left the guest. */
