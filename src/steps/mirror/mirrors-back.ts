@@ -21,6 +21,15 @@ export function ranSinceMerged(): BlocksagaError {
   );
 }
 
+/** The next attempt ends these mirrors, finds both sides apart, and copies all. */
+function ranBesideMirrors(): BlocksagaError {
+  return new BlocksagaError(
+    'FOREIGN',
+    'a third party resumed the guest while its disks were being put back: what it wrote is to be copied first',
+    { retryable: true, effect: 'unknown' },
+  );
+}
+
 /**
  * How disks are put back: whether both sides hold the same; if not, what resumes the guest while they are copied, and
  * stops it.
@@ -33,13 +42,21 @@ export interface Return {
 
 /** Starts the mirrors of an undo, resumes the guest for as long as they copy, and completes them. */
 export async function runMirrorsBack(
-  { jobs, qmp, clock }: StepContext<SwitchPlan>,
+  { jobs, qmp, clock, likeness, plan }: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   commands: readonly BackCommand[],
   { isAlike, resume }: Return,
 ): Promise<void> {
   const ids = switched.map(disk => disk.names.undoJob);
-  throwFirst(switched, await qmp.pipeline(commands));
+  let ranFirst = false;
+  const replies = await qmp.pipeline(commands, {
+    // From the answer on what the guest writes is copied too; what it wrote before, where nothing else is copied, is not.
+    onReply: () => {
+      ranFirst = likeness() === 'apart';
+    },
+  });
+  if (isAlike && ranFirst && plan.operation !== 'commit') throw ranBesideMirrors();
+  throwFirst(switched, replies);
   const isReady = readyWhileNearing(clock, NEARER_WITHIN_MS);
   await resume(() =>
     jobs.awaitAll(ids, isReady, isAlike ? WHILE_PAUSED : { deadlineMs: COPY_BACK_DEADLINE_MS }),
