@@ -105,7 +105,12 @@ export function isCutElsewhere({ scenario, struck, offline, atLast }: Account): 
   const hasFailed = struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host');
   if (scenario.elsewhere === undefined || !hasFailed || error?.code !== 'FILES') return false;
   const files = newSetsOf(scenario).flatMap(set => scenario.wish.named.map(index => set(index)[0] ?? ''));
-  return files.some(file => error.message.includes(`${file} is needed and`) && !atLast.files.has(file));
+  // An empty one of an encrypted disk only its administrator can make.
+  const says = (file: string) =>
+    [`${file} is needed and`, `${file} is lost, nothing that counts was in it`].some(words =>
+      error.message.includes(words),
+    );
+  return files.some(file => says(file) && !atLast.files.has(file));
 }
 
 function fileIn(words: string): string {
