@@ -40,7 +40,8 @@ export async function holdFor<const K extends Looks, const L extends readonly Co
   const { qmp, outcomes, heldAgain } = context;
   const answers: readonly Reply[] = await qmp.pipeline([...looks, STOP, ...behind], {
     onReply: (place, reply) => {
-      if (place === looks.length && wasAnswered(reply)) onStopped?.();
+      // Its own answer may be lost: one to what is behind it says as much.
+      if (place >= looks.length && wasAnswered(reply)) onStopped?.();
     },
   });
   const looked = answers.slice(0, looks.length) as unknown as Replies<K>;
