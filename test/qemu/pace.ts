@@ -16,7 +16,7 @@ export function pacingOn(bus: GuestBus, iothreads = false): number {
 }
 
 /** For a guest that is to write with hardly a rest: without any it writes 26,000 times a second into memory. */
-export const BUSY_PACING_US = 5_000;
+export const BUSY_PACING_US = often(5_000, 1_000);
 
 /** For a guest beside programs that take seconds to start. */
 export const SLOW_PACING_US = often(100_000, 10_000);
