@@ -7,7 +7,7 @@ import { BlocksagaError, invariant } from '../../errors.ts';
 import { type Graph, readGraph } from '../../guest/graph.ts';
 import { deviceOf, named } from '../../guest/jobs-of-plan.ts';
 import { refusedByName } from '../../guest/refused-by-name.ts';
-import { revivedName } from '../../guest/revive-source.ts';
+import { openAgain, revivedName } from '../../guest/revive-source.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { ChainImage, DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
@@ -78,7 +78,10 @@ function nodeName({ node, names }: DiskPlan, graph: Graph): { readonly 'node-nam
   return { 'node-name': isFree ? node : names.revived };
 }
 
-/** Puts the images that were above the goal back there, lowest first, each as QEMU puts an overlay that exists. */
+/**
+ * Puts the images that were above the goal back there, lowest first, each as QEMU puts an overlay that exists. It opens none that is
+ * encrypted by itself: that is opened with its secret first.
+ */
 async function stackAgainByFile(
   { qmp }: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
@@ -90,11 +93,28 @@ async function stackAgainByFile(
     const above = leavingImages(disk);
     const reached = above.findIndex(({ file }) => graph.front(disk) === file);
     for (let place = (reached === -1 ? above.length : reached) - 1; place >= 0; place -= 1) {
-      const again = overlayAgain(disk, place, above[place], await readGraph(qmp));
+      const now = await readGraph(qmp);
+      if (above[place]?.secret !== undefined) {
+        await putOpened(qmp, disk, place, now);
+        continue;
+      }
+      const again = overlayAgain(disk, place, above[place], now);
       const [reply] = await qmp.pipeline([again]);
       if (!reply.ok) throw refusedByName(reply.error, disk, [again.arguments['snapshot-file']]);
     }
   }
+}
+
+async function putOpened(qmp: QmpClient, disk: DiskPlan, place: number, graph: Graph): Promise<void> {
+  const overlay = revivedName(disk, place);
+  // An undo that died may have opened it.
+  if (graph.node(overlay) === undefined) await openAgain(qmp, disk, place, null);
+  const put = {
+    execute: 'blockdev-snapshot',
+    arguments: { node: graph.frontName(disk) ?? '', overlay },
+  } as const;
+  const [reply] = await qmp.pipeline([put]);
+  if (!reply.ok) throw reply.error.at({ disk: disk.disk });
 }
 
 function overlayAgain(
