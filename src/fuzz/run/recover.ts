@@ -168,7 +168,7 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Dead, 'coveredFirst' | 'afte
     return wish.named.every(index => after.disks[index]?.path === oldOf(index)) ? 'old' : 'new';
   const others = newSetsOf(asked).map(set => {
     // Nothing boots from a chain that is not whole; with an older journal that is what the recovery has to say.
-    if (restored === undefined && !wish.named.every(index => isWhole(sim, frontIn(set, index)))) return -1;
+    if (restored === undefined && !wish.named.every(index => isMadeAndWhole(sim, frontIn(set, index)))) return -1;
     const fronts = wish.named.map(index => [index, read(frontIn(set, index))] as const);
     return worth(new Map([...images, ...fronts]));
   });
@@ -214,6 +214,12 @@ function sidesSeen(
   const hasLeft = wish.named.some(index => after.disks[index]?.left !== undefined);
   if (seen.length < wish.named.length) return hasLeft && more.length === 0 ? front : undefined;
   return more.length === 0 ? front : Object.fromEntries(seen);
+}
+
+/** Whether a chain is whole, and its front was made: until then there is an empty file under the name of a qcow2 image. */
+function isMadeAndWhole(sim: Sim, path: string): boolean {
+  const isMade = !path.endsWith('.qcow2') || sim.world.host.image(path)?.format === 'qcow2';
+  return isMade && isWhole(sim, path);
 }
 
 function isWhole(sim: Sim, path: string): boolean {
