@@ -121,3 +121,15 @@ test('a third party’s file that QEMU reads still is named where the first one 
   const unlooked = openings.map(each => ({ ...each, looked: new Set<string>() }));
   expect(lawsOf({ ...account, openings: unlooked })).toContain('a boot reads it too');
 });
+
+test('an unplugged disk is looked for in the image in doubt only where the result names that, and it holds all', async () => {
+  const account = await kept(
+    'unplugged-disk-offline-with-an-older-journal-is-looked-for-in-the-image-in-doubt',
+  );
+  const { offline } = account;
+  expect.assert(offline?.result !== undefined && offline.booted !== undefined);
+  const silent = { ...offline, result: { ...offline.result, leftovers: [] } };
+  expect(lawsOf({ ...account, offline: silent })).toContain('no newer image is given up');
+  const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
+  expect(lawsOf({ ...account, offline: lost })).toContain('no newer image is given up');
+});

@@ -61,21 +61,32 @@ export function newestIsKept(account: Account, pardon: Pardon): string | undefin
   if (booted === undefined || result === undefined) return 'no QEMU was started on what the recovery names';
   if (mayLoseWrites(account)) return undefined;
   const images = contentsBooted(account, booted);
-  const fronts = (index: number) => booted.disks[index]?.path;
+  const fronts = (index: number) => imageNamed(account, booted, index);
   const isOnNew = areOnNew(account, booted.disks);
   return lostWrites(account, images, atLast, isOnNew, fronts);
 }
 
+/**
+ * Where a disk is to be looked for: in what it boots; of one that has left, in the image that it was on last, where the recovery names
+ * that beside the other one as the two to be compared.
+ */
+function imageNamed({ offline, atLast }: Account, { disks }: Sight, index: number): string | undefined {
+  const last = atLast.left.get(index)?.path;
+  return last !== undefined && isDoubted(offline?.result, last) ? last : disks[index]?.path;
+}
+
 /** A disk that is not the saga's boots what a third party has put under its name: what it held is where its administrator finds it. */
-function contentsBooted(account: Account, { disks, putBack }: Sight): ContentsByDisk {
+function contentsBooted(account: Account, booted: Sight): ContentsByDisk {
+  const { disks, putBack, files } = booted;
   const moved = account.moved.filter(({ back }) => back === undefined);
   const isAstray = (index: number, path: string) =>
     isMoved({ moved }, path) && !account.scenario.wish.named.includes(index);
   return new Map(
-    disks.map(({ path, contents }, index) => [
-      index,
-      isAstray(index, path) ? (putBack.get(path) ?? contents) : contents,
-    ]),
+    disks.map(({ path, contents }, index) => {
+      if (isAstray(index, path)) return [index, putBack.get(path) ?? contents];
+      const named = imageNamed(account, booted, index);
+      return [index, named === undefined || named === path ? contents : (files.get(named) ?? [])];
+    }),
   );
 }
 
@@ -124,7 +135,7 @@ function holdsAll(account: Account, booted: Sight): string | undefined {
   const { scenario, offline, flushed, atLast } = account;
   const images = contentsBooted(account, booted);
   const isOnNew = offline?.result?.outcome === 'committed';
-  const fronts = (index: number) => booted.disks[index]?.path;
+  const fronts = (index: number) => imageNamed(account, booted, index);
   if (!mayLoseWrites(account)) return lostWrites(account, images, atLast, isOnNew, fronts);
   if (isOnNew && scenario.wish.operation === 'revert') {
     return judgeRevertedAfterPowerCut(account, images, (disk, file) => booted.disks[disk]?.path === file);
