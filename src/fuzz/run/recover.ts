@@ -168,7 +168,8 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Dead, 'coveredFirst' | 'afte
     return wish.named.every(index => after.disks[index]?.path === oldOf(index)) ? 'old' : 'new';
   const others = newSetsOf(asked).map(set => {
     // Nothing boots from a chain that is not whole; with an older journal that is what the recovery has to say.
-    if (restored === undefined && !wish.named.every(index => isMadeAndWhole(sim, frontIn(set, index)))) return -1;
+    if (restored === undefined && !wish.named.every(index => isMadeAndWhole(sim, frontIn(set, index))))
+      return -1;
     const fronts = wish.named.map(index => [index, read(frontIn(set, index))] as const);
     return worth(new Map([...images, ...fronts]));
   });
@@ -198,7 +199,10 @@ function sidesSeen(
 ): Fronts | undefined {
   const { guest, wish, after } = asked;
   if (!after?.alive) return undefined;
-  const [ofSaga, ...others] = newSetsOf(asked);
+  const sets = newSetsOf(asked);
+  const [ofSaga, ...others] = sets;
+  const setsHave = (index: number, path = '') =>
+    oldOf(index) === path || sets.some(set => frontIn(set, index) === path);
   const seen = wish.named.flatMap((index): (readonly [string, Front])[] => {
     const sides = [
       [oldOf(index), 'old'],
@@ -210,9 +214,13 @@ function sidesSeen(
     return side === undefined ? [] : [[diskName(guest, index), side[1]]];
   });
   const [front, ...more] = new Set(seen.map(([, side]) => side));
-  // Of one that has left on a third party's image those that are there tell.
-  const hasLeft = wish.named.some(index => after.disks[index]?.left !== undefined);
-  if (seen.length < wish.named.length) return hasLeft && more.length === 0 ? front : undefined;
+  // Of one that has left on a third party's image, or that a third party has put on another disk's, those that are on their own tell.
+  const isAstray = (index: number) => {
+    const { left, path } = after.disks[index] ?? {};
+    return left !== undefined || wish.named.some(other => other !== index && setsHave(other, path));
+  };
+  if (seen.length < wish.named.length)
+    return wish.named.some(isAstray) && more.length === 0 ? front : undefined;
   return more.length === 0 ? front : Object.fromEntries(seen);
 }
 
