@@ -14,5 +14,7 @@ export interface Sequence {
   readonly backingLayers?: number;
   /** Left out of these, with the reason in src/sim/DIFFERENCES.md. */
   readonly without?: readonly QemuVersion[];
+  /** Another sequence that begins with all of its lines, and plays them alone in the quick tier. */
+  readonly begins?: string;
   readonly lines: readonly SequenceLine[];
 }

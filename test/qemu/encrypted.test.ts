@@ -130,7 +130,7 @@ describeOnQemu('an encrypted disk', () => {
       await qemuImg('create', '-q', '-f', 'qcow2', '-u', '-b', low, '-F', 'qcow2', high, String(SIZE_BYTES));
       const up = join(folder, 'up.qcow2');
       await qemuImg('create', '-q', '-f', 'qcow2', join(folder, 'plain.qcow2'), String(SIZE_BYTES));
-      await makeEncrypted(up, 'qcow2', ['-u', '-b', join(folder, 'plain.qcow2'), '-F', 'qcow2']);
+      await makeEncrypted(up, 'qcow2', { file: join(folder, 'plain.qcow2'), format: 'qcow2' });
       return [
         { driver: 'qcow2', file: { driver: 'file', filename: high }, backing: encrypted(low, 'qcow2') },
         encrypted(up, 'qcow2'),
@@ -159,7 +159,7 @@ describeOnQemu('an encrypted disk', () => {
       return [encrypted(old, 'qcow2')];
     });
     const file = (name: string) => join(on.folder, `${name}.qcow2`);
-    await makeEncrypted(file('mirror'), 'qcow2', ['-u', '-b', file('chain'), '-F', 'qcow2']);
+    await makeEncrypted(file('mirror'), 'qcow2', { file: file('chain'), format: 'qcow2' });
     await on.write('odd0');
     await copyFile(file('old'), file('chain'));
     const disks = [{ disk: 'odd0', overlay: file('over'), mirror: file('mirror'), mirrorReuse: true }];

@@ -113,16 +113,24 @@ const FAST = 'iter-time=10';
 /** Images that were made before, as they were then: QEMU spends two seconds of a processor on each. */
 const made = new Map<'qcow2' | 'luks', Buffer>();
 
-/** Makes an encrypted image, with the secret sec0; in the quick tier a copy of one that was made with the same options. */
-export async function makeEncrypted(
-  file: string,
-  format: 'qcow2' | 'luks',
-  more: readonly string[] = [],
-): Promise<void> {
-  const before = isFull || more.length > 0 ? undefined : made.get(format);
-  if (before !== undefined) return writeFile(file, before);
-  await makeAnew(file, format, more);
-  if (more.length === 0) made.set(format, await readFile(file));
+/** What an overlay is made above: a name in its header, not looked at. */
+interface Above {
+  readonly file: string;
+  readonly format: 'qcow2';
+}
+
+/** Makes an encrypted image, with the secret sec0; in the quick tier a copy of one that was made with the same key. */
+export async function makeEncrypted(file: string, format: 'qcow2' | 'luks', above?: Above): Promise<void> {
+  const header = above === undefined ? [] : ['-u', '-b', above.file, '-F', above.format];
+  if (isFull) return makeAnew(file, format, header);
+  const before = made.get(format);
+  if (before === undefined) {
+    await makeAnew(file, format, []);
+    made.set(format, await readFile(file));
+  } else await writeFile(file, before);
+  if (above === undefined) return;
+  const image = `driver=${format},encrypt.key-secret=sec0,file.filename=${file}`;
+  await qemuImg('rebase', '--object', SECRETS[0], ...header, '--image-opts', image);
 }
 
 async function makeAnew(file: string, format: 'qcow2' | 'luks', more: readonly string[]): Promise<void> {

@@ -25,6 +25,27 @@ const open = (name: string, more: Message = {}): SequenceLine => [
 ];
 const nodes: SequenceLine = ['query-named-block-nodes', { flat: true }];
 
+const LUKS_ALONE = {
+  title: 'an image of LUKS alone',
+  mirrored: 'an image of LUKS alone, to which a disk is mirrored',
+  lines: [
+    secret('s0'),
+    secret('s1'),
+    ...file('l'),
+    ...create({ driver: 'luks', file: 'l-file', size: SIZE, ...strength }),
+    ...create({ driver: 'luks', file: 'l-file', size: SIZE, 'key-secret': 'nope', ...strength }),
+    ['blockdev-add', { driver: 'luks', 'node-name': 'l', file: 'l-file', 'key-secret': 's0' }],
+    ...create({ driver: 'luks', file: 'l-file', size: SIZE, 'key-secret': 's0', ...strength }),
+    ['blockdev-add', { driver: 'luks', 'node-name': 'l', file: 'l-file' }],
+    ['blockdev-add', { driver: 'luks', 'node-name': 'l', file: 'l-file', 'key-secret': 's1' }],
+    ['blockdev-add', { driver: 'luks', 'node-name': 'l', file: 'l-file', 'key-secret': 's0' }],
+    nodes,
+    onNode('l', 'write -P 5 0 128k'),
+    onNode('l', 'read -P 5 0 128k'),
+    ['x-debug-query-block-graph'],
+  ],
+} as const satisfies { readonly [member: string]: string | readonly SequenceLine[] };
+
 export const ENCRYPTION: readonly Sequence[] = [
   {
     title: 'secrets',
@@ -47,7 +68,8 @@ export const ENCRYPTION: readonly Sequence[] = [
     ],
   },
   {
-    title: 'an encrypted image is made, opened and read',
+    title:
+      'an encrypted image is made, opened, read, and has an overlay by blockdev-snapshot-sync, in the clear',
     lines: [
       secret('s0'),
       secret('s1'),
@@ -67,8 +89,21 @@ export const ENCRYPTION: readonly Sequence[] = [
       onNode('e', 'write -P 7 0 64k'),
       onNode('e', 'read -P 7 0 64k'),
       onNode('e', 'read -P 0 64k 64k'),
+      [
+        'blockdev-snapshot-sync',
+        {
+          'node-name': 'e',
+          'snapshot-file': 'DIR/over.qcow2',
+          'snapshot-node-name': 'over',
+          format: 'qcow2',
+        },
+      ],
+      nodes,
+      ['query-named-block-nodes'],
       ['object-del', { id: 's0' }],
       nodes,
+      ['blockdev-del', { 'node-name': 'e' }],
+      ['blockdev-del', { 'node-name': 'over' }],
       ['blockdev-del', { 'node-name': 'e' }],
       open('e', { encrypt: luks('s0') }),
     ],
@@ -115,32 +150,15 @@ export const ENCRYPTION: readonly Sequence[] = [
     ],
   },
   {
-    title: 'an image of LUKS alone',
-    lines: [
-      secret('s0'),
-      secret('s1'),
-      ...file('l'),
-      ...create({ driver: 'luks', file: 'l-file', size: SIZE, ...strength }),
-      ...create({ driver: 'luks', file: 'l-file', size: SIZE, 'key-secret': 'nope', ...strength }),
-      ['blockdev-add', { driver: 'luks', 'node-name': 'l', file: 'l-file', 'key-secret': 's0' }],
-      ...create({ driver: 'luks', file: 'l-file', size: SIZE, 'key-secret': 's0', ...strength }),
-      ['blockdev-add', { driver: 'luks', 'node-name': 'l', file: 'l-file' }],
-      ['blockdev-add', { driver: 'luks', 'node-name': 'l', file: 'l-file', 'key-secret': 's1' }],
-      ['blockdev-add', { driver: 'luks', 'node-name': 'l', file: 'l-file', 'key-secret': 's0' }],
-      nodes,
-      onNode('l', 'write -P 5 0 128k'),
-      onNode('l', 'read -P 5 0 128k'),
-      ['x-debug-query-block-graph'],
-    ],
+    title: LUKS_ALONE.title,
+    begins: LUKS_ALONE.mirrored,
+    lines: LUKS_ALONE.lines,
   },
   {
-    title: 'a disk is mirrored to an image of LUKS alone',
+    title: LUKS_ALONE.mirrored,
     without: ['11.1'],
     lines: [
-      secret('s0'),
-      ...file('l'),
-      ...create({ driver: 'luks', file: 'l-file', size: SIZE, 'key-secret': 's0', ...strength }),
-      ['blockdev-add', { driver: 'luks', 'node-name': 'l', file: 'l-file', 'key-secret': 's0' }],
+      ...LUKS_ALONE.lines,
       guest('write -P 5 0 128k'),
       ['blockdev-mirror', { 'job-id': 'm', device: 'disk0', target: 'l', sync: 'full' }],
       wait('m', 'ready'),
@@ -149,26 +167,6 @@ export const ENCRYPTION: readonly Sequence[] = [
       guest('read -P 5 0 128k'),
       ['query-block'],
       ['x-debug-query-block-graph'],
-    ],
-  },
-  {
-    title: 'an overlay by blockdev-snapshot-sync is in the clear',
-    lines: [
-      secret('s0'),
-      ...file('t'),
-      ...format('t', { ...luks('s0'), ...strength }),
-      open('t', { encrypt: luks('s0') }),
-      [
-        'blockdev-snapshot-sync',
-        {
-          'node-name': 't',
-          'snapshot-file': 'DIR/over.qcow2',
-          'snapshot-node-name': 'over',
-          format: 'qcow2',
-        },
-      ],
-      nodes,
-      ['query-named-block-nodes'],
     ],
   },
 ];
