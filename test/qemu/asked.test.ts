@@ -8,7 +8,7 @@ import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { createEngine, openJournal } from '../../src/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
-import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
+import { askCommand, buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
 import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -45,7 +45,7 @@ describeOnQemu('a saga that another process runs', () => {
     const request = ['--qmp', vm.monitor, ...disksOf(vm), '--bandwidth', '16K', '--id', 'night', '--json'];
     const running = startCommand(state, 'copy', ...request);
     await running.line(isCopying);
-    expect(await runCommand(state, 'set-speed', 'night', '32K')).toMatchObject({
+    expect(await askCommand(state, 'set-speed', 'night', '32K')).toMatchObject({
       status: 0,
       out: ['saga night: 32.0 KiB/s at most, for each disk'],
     });
@@ -55,8 +55,8 @@ describeOnQemu('a saga that another process runs', () => {
     expect(await running.status).toBe(1);
     expect(resultOf(running.out).error?.code).toBe('ABORTED');
     expect([0, 1].map(index => existsSync(newFile(vm, index)))).toEqual([false, false]);
-    expect((await runCommand(state, 'set-speed', 'night', '1M')).status).toBe(2);
-    const shown = (await runCommand(state, 'show', 'night')).out.join('\n');
+    expect((await askCommand(state, 'set-speed', 'night', '1M')).status).toBe(2);
+    const shown = (await askCommand(state, 'show', 'night')).out.join('\n');
     expect(shown).toMatch(/asked to copy 32\.0 KiB\/s at most, from elsewhere.*heard what was asked/s);
     await vm.awaitWrites(8);
   });
@@ -67,7 +67,7 @@ describeOnQemu('a saga that another process runs', () => {
     const request = ['--qmp', vm.monitor, ...disksOf(vm), '--bandwidth', '64K', '--id', 'night', '--json'];
     const running = startCommand(state, 'copy', ...request);
     await running.line(isCopying);
-    const asked = await runCommand(state, 'abort', 'night', '--no-wait', '--json');
+    const asked = await askCommand(state, 'abort', 'night', '--no-wait', '--json');
     expect([asked.status, asked.out]).toEqual([0, ['{"type":"asked","saga":"night","signal":"abort"}']]);
     expect(await running.status).toBe(1);
   });
@@ -96,9 +96,9 @@ describeOnQemu('a saga that another process runs', () => {
     const state = temporaryFolder();
     const request = ['--qmp', vm.monitor, ...disksOf(vm), '--finish', 'leave', '--id', 'night'];
     expect((await runCommand(state, 'copy', ...request)).status).toBe(0);
-    expect((await runCommand(state, 'set-speed', 'night', '1M')).status).toBe(0);
+    expect((await askCommand(state, 'set-speed', 'night', '1M')).status).toBe(0);
     expect(await speeds(vm)).toEqual([2 ** 20, 2 ** 20]);
-    const { out } = await runCommand(state, 'jobs', '--qmp', vm.monitor, '--json');
+    const { out } = await askCommand(state, 'jobs', '--qmp', vm.monitor, '--json');
     const jobs = out.map(
       line => JSON.parse(line) as { id: string; speedBytesPerSecond: number; saga: string },
     );
@@ -112,9 +112,9 @@ describeOnQemu('a saga that another process runs', () => {
     expect(await watching.status).toBe(0);
     const [first] = jobs;
     const one = ['set-speed', '--qmp', vm.monitor, '--job', first?.id ?? '', '3M'];
-    expect((await runCommand(state, ...one)).status).toBe(0);
+    expect((await askCommand(state, ...one)).status).toBe(0);
     expect(await speeds(vm)).toEqual([2 ** 20, 3 * 2 ** 20]);
-    expect((await runCommand(state, ...one.with(4, 'no-such-job'))).err).toMatch(/no job "no-such-job"/);
-    expect((await runCommand(state, 'abort', 'night')).status).toBe(0);
+    expect((await askCommand(state, ...one.with(4, 'no-such-job'))).err).toMatch(/no job "no-such-job"/);
+    expect((await askCommand(state, 'abort', 'night')).status).toBe(0);
   });
 });

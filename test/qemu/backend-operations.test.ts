@@ -114,8 +114,13 @@ function some(states: readonly string[], turn: number): readonly string[] {
 const SIGNALS = ['SIGTERM', 'SIGKILL'] as const;
 
 /** Makes the process end once the saga has entered a state, and gives the next one. */
-async function endedIn(state: string, signal: (typeof SIGNALS)[number], at: Place, begin: Begin) {
-  await using first = await Backend.start(at.folder);
+async function endedIn(
+  first: Backend,
+  state: string,
+  signal: (typeof SIGNALS)[number],
+  at: Place,
+  begin: Begin,
+) {
   const { reached } = first.followed(begin.saga, at.gate, { judge: () => 'pass' }, state);
   // Its answer may be lost with the process: that of a group comes when all have been begun.
   const asked = first.ask('POST', begin.path, begin.wanted).catch(() => undefined);
@@ -157,20 +162,22 @@ async function below({ vm }: Place, id: string, { ends }: Operation): Promise<vo
 describeOnQemu('a backend', () => {
   test.each(PLAYED)('does a $name once, with $signal in each state', async ({ name, signal, play, turn }) => {
     const at = await place('web');
+    await using backends = new AsyncDisposableStack();
     const path = `/sagas/${name}`;
     await below(at, 'all', play);
-    await using undisturbed = await Backend.start(at.folder);
+    const undisturbed = backends.use(await Backend.start(at.folder));
     expect((await undisturbed.ask('POST', path, play.wanted(at, 'all'))).status).toBe(202);
     const states = await statesOf(undisturbed, 'all');
     expect(states.length).toBeGreaterThan(2);
-    await undisturbed.end('SIGTERM');
+    let running = undisturbed;
     for (const [index, state] of some(states, turn).entries()) {
       const id = `${name}-${index}`;
       await below(at, id, play);
       const before = await chains(at.vm);
       const wanted = play.wanted(at, id);
       at.gate.passed.splice(0);
-      await using next = await endedIn(state, signal, at, { saga: id, path, wanted });
+      const next = backends.use(await endedIn(running, state, signal, at, { saga: id, path, wanted }));
+      running = next;
       expect(await next.ask('POST', path, wanted), state).toEqual({ status: 202, body: { id, vm: 'web' } });
       const result = await resultOf(next, `/sagas/${id}`);
       const told = `${state}: ${JSON.stringify(result)}`;
@@ -184,7 +191,6 @@ describeOnQemu('a backend', () => {
           at.gate.passed.filter(({ execute }) => execute === command),
           state,
         ).toHaveLength(count);
-      await next.end('SIGTERM');
     }
   });
 
@@ -201,19 +207,21 @@ describeOnQemu('a backend', () => {
           ...{ ...snapshotOf(guest, `${id}.${index}`), id: undefined, vm: `vm${index}` },
         })),
       });
-      await using undisturbed = await Backend.start(folder);
+      await using backends = new AsyncDisposableStack();
+      const undisturbed = backends.use(await Backend.start(folder));
       expect((await undisturbed.ask('POST', '/groups', wanted('all'))).body).toEqual({
         ...{ id: 'all', members: ['all.0', 'all.1'] },
       });
       expect(await resultOf(undisturbed, '/groups/all')).toMatchObject({ outcome: 'committed' });
       const states = await statesOf(undisturbed, 'all.0');
-      await undisturbed.end('SIGTERM');
+      let running = undisturbed;
       for (const [index, state] of some(states, signal === 'SIGTERM' ? 1 : 2).entries()) {
         const id = `g${index}`;
         const where = `${signal} in ${state}`;
         const before = await Promise.all(guests.map(({ vm }) => chains(vm)));
         const begin = { saga: `${id}.0`, path: '/groups', wanted: wanted(id) };
-        await using next = await endedIn(state, signal, at, begin);
+        const next = backends.use(await endedIn(running, state, signal, at, begin));
+        running = next;
         if (signal === 'SIGTERM')
           expect(await Promise.all(guests.map(({ vm }) => status(vm))), where).toEqual([
             'running',
@@ -230,7 +238,6 @@ describeOnQemu('a backend', () => {
           guests.map((guest, nth) => before[nth]?.map((chain, disk) => onTop(chain, guest, nth, disk))),
         );
         expect(await Promise.all(guests.map(({ vm }) => status(vm))), where).toEqual(['running', 'running']);
-        await next.end('SIGTERM');
       }
     },
   );

@@ -131,11 +131,12 @@ describeOnQemu('a backend whose process ends', () => {
     const vm = await guest();
     const folder = temporaryFolder();
     await using gate = await new Gate(join(folder, 'gate.qmp'), vm.monitor).listen();
+    await using backends = new AsyncDisposableStack();
+    let first = backends.use(await Backend.start(folder));
     for (const [at, state] of statesOf(Object.keys(STATES), signal).entries()) {
       const way = STATES[state] ?? 'undisturbed';
       const id = `${signal.toLowerCase()}-${at}`;
       const wanted = { ...copyOf(vm, id), qmp: gate.socket };
-      await using first = await Backend.start(folder);
       const asked = first.followed(id, gate, WAYS[way], state);
       const answer = await first.ask('POST', '/sagas/copy', wanted);
       expect(answer.status, `${state}: ${JSON.stringify(answer.body)}`).toBe(202);
@@ -144,7 +145,7 @@ describeOnQemu('a backend whose process ends', () => {
       if (signal === 'SIGTERM') expect([status, await isRunning(vm)], state).toEqual([0, true]);
       gate.judge = async () => 'pass';
       gate.tell = line => line;
-      await using next = await Backend.start(folder);
+      const next = backends.use(await Backend.start(folder));
       // The client has had no answer, and asks again; only one saga comes of it.
       const again = await next.ask('POST', '/sagas/copy', wanted);
       expect(again, state).toEqual({ status: 202, body: { id, vm: 'web' } });
@@ -163,7 +164,7 @@ describeOnQemu('a backend whose process ends', () => {
       const targets = mirrors.map(({ arguments: { target } = {} }) => target);
       expect(targets.length, `${state}: no disk is mirrored twice`).toBe(new Set(targets).size);
       if (outcome === 'committed') expect(targets, state).toHaveLength(wanted.disks.length);
-      await next.end('SIGTERM');
+      first = next;
     }
   });
 

@@ -194,7 +194,7 @@ describeOnQemu('the command blocksaga', () => {
     running.child.kill('SIGINT');
     expect(await running.status).toBe(3);
     process.kill(vm.pid, 'SIGCONT');
-    const { out } = await runCommand(state, 'sagas', '--json', '--state', 'open');
+    const { out } = await askCommand(state, 'sagas', '--json', '--state', 'open');
     expect(out.map(line => JSON.parse(line) as object)).toMatchObject([
       { operation: 'copy', running: false },
     ]);
@@ -207,13 +207,13 @@ describeOnQemu('the command blocksaga', () => {
       const state = temporaryFolder();
       const into = `${name === 'copy' ? 'to' : 'overlay'}=${join(vm.directory, 'none', 'new')}`;
       const files = readdirSync(vm.directory);
-      const { status, err } = await runCommand(state, name, '--qmp', vm.monitor, '--disk', `dev0,${into}`);
+      const { status, err } = await askCommand(state, name, '--qmp', vm.monitor, '--disk', `dev0,${into}`);
       expect([status, err]).toEqual([
         2,
         expect.stringContaining(`the directory ${join(vm.directory, 'none')} of`),
       ]);
       expect(readdirSync(vm.directory)).toEqual(files);
-      expect((await runCommand(state, 'sagas', '--json')).out).toEqual([]);
+      expect((await askCommand(state, 'sagas', '--json')).out).toEqual([]);
     },
   );
 
@@ -270,11 +270,11 @@ describeOnQemu('the command blocksaga', () => {
     ];
     const first = await runCommand(state, ...request, '--qmp', vm.monitor);
     const tap = await tapMonitor(vm.monitor);
-    const second = await runCommand(state, ...request, '--qmp', tap.address);
+    const second = await askCommand(state, ...request, '--qmp', tap.address);
     expect([first.status, second.status]).toEqual([0, 0]);
     expect(resultOf(second.out)).toEqual(resultOf(first.out));
     expect(tap.commands).toEqual([]);
-    const other = await runCommand(state, ...request, '--qmp', vm.monitor, '--atomic');
+    const other = await askCommand(state, ...request, '--qmp', vm.monitor, '--atomic');
     expect(other.status).toBe(2);
     expect(resultOf(other.out).error?.code).toBe('ID_CONFLICT');
   });

@@ -9,7 +9,7 @@ import { startGuestVm } from '../../src/demo/guest-vm.ts';
 import { checkCut, readCut } from '../../src/demo/ordered-cut.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { turns } from '../tiers/tier.ts';
-import { buildCommand, runCommand, startCommand } from './cli-process.ts';
+import { askCommand, buildCommand, runCommand, startCommand } from './cli-process.ts';
 import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { lookAt } from './world.ts';
@@ -72,18 +72,18 @@ describeOnQemu('blocksaga copy --group', () => {
     await running.line(line => line.includes(`"${at}"`));
     running.child.kill('SIGKILL');
     await running.status;
-    const { status, out, err } = await runCommand(state, 'resume', 'g');
+    const { status, out, err } = await askCommand(state, 'resume', 'g');
     expect([status === 0 || status === 1, err], out.join('\n')).toEqual([true, '']);
     expect(await fronts()).toEqual(before);
     expect(copies.flat().map(each => existsSync(each))).toEqual(copies.flat().map(() => status === 0));
-    expect((await runCommand(state, 'sagas', '--state', 'open')).out.join()).toMatch(/^no such sagas/);
+    expect((await askCommand(state, 'sagas', '--state', 'open')).out.join()).toMatch(/^no such sagas/);
   });
 
   test('aborted while it copies leaves no copy', async () => {
     const { state, file, copies, before, fronts } = await scene({ bandwidth: 64 * 1024 });
     const running = startCommand(state, 'copy', '--group', file, '--id', 'g', '--json');
     await running.line(line => line.includes('"mirroring.mirrorDisks"'));
-    const { status, out } = await runCommand(state, 'abort', 'g');
+    const { status, out } = await askCommand(state, 'abort', 'g');
     expect(status, out.join('\n')).toBe(0);
     expect(await running.status).toBe(1);
     expect(await fronts()).toEqual(before);

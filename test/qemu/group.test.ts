@@ -7,7 +7,7 @@ import type { SagaResult } from '../../src/index.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { turns } from '../tiers/tier.ts';
-import { buildCommand, runCommand, startCommand } from './cli-process.ts';
+import { askCommand, buildCommand, runCommand, startCommand } from './cli-process.ts';
 import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { expectSwitched, expectTakenBack, type Stage, stage } from './witnessed.ts';
@@ -114,12 +114,12 @@ describeOnQemu('blocksaga snapshot --group', () => {
     expect(told).toMatch(
       /\ngroup g: committed, both guests have their overlays, of one instant\n {2}no guest was paused for longer than \d+\.\d ms, \d+\.\d ms of it for one another$/,
     );
-    expect((await runCommand(state, 'show', 'g')).out.join('\n')).toMatch(
+    expect((await askCommand(state, 'show', 'g')).out.join('\n')).toMatch(
       /^g: committed, group of 2 guests, begun .*\n {2}saga g\.0: committed, VM vm0\n {2}saga g\.1: committed, VM vm1\n {2}ended /,
     );
-    const listed = (await runCommand(state, 'sagas', '--json')).out.map(line => JSON.parse(line));
+    const listed = (await askCommand(state, 'sagas', '--json')).out.map(line => JSON.parse(line));
     expect(listed).toMatchObject([{ group: 'g' }, { group: 'g' }, { id: 'g', members: ['g.0', 'g.1'] }]);
-    const again = await runCommand(state, 'snapshot', '--group', file, '--id', 'g', '--json');
+    const again = await askCommand(state, 'snapshot', '--group', file, '--id', 'g', '--json');
     const lines = again.out.map(line => JSON.parse(line));
     expect(lines[0]).toMatchObject({ type: 'group', id: 'g', members: [{ saga: 'g.0', vm: 'vm0' }, {}] });
     expect(lines.at(-1)).toMatchObject({
@@ -139,12 +139,12 @@ describeOnQemu('blocksaga snapshot --group', () => {
     await running.line(line => line.includes(`"${at}"`));
     running.child.kill('SIGKILL');
     await running.status;
-    const { status, out, err } = await runCommand(state, 'resume', 'g');
+    const { status, out, err } = await askCommand(state, 'resume', 'g');
     expect([status === 0 || status === 1, err], out.join('\n')).toEqual([true, '']);
     const [a, b] = await sides(looks);
     expect(a).toEqual(b);
     expect(a).toEqual(['running', status === 0 ? 'new' : expect.not.stringContaining('new')]);
-    expect((await runCommand(state, 'sagas', '--state', 'open')).out.join()).toMatch(/^no such sagas/);
+    expect((await askCommand(state, 'sagas', '--state', 'open')).out.join()).toMatch(/^no such sagas/);
   });
 });
 

@@ -11,7 +11,7 @@ import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts'
 import { createEngine, memoryJournal, recoverOffline, type SagaResult } from '../../src/index.ts';
 import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
-import { buildCommand, resultOf, runCommand } from './cli-process.ts';
+import { askCommand, buildCommand, resultOf, runCommand } from './cli-process.ts';
 import { Gate } from './gate.ts';
 import { PACING_US, SOME_WRITES } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
@@ -61,7 +61,7 @@ describeOnQemu('a saga that is recovered offline', () => {
     expect(await runProgram(['resume', '--offline', 'night'], alive)).toBe(2);
     expect(alive.err.join('\n')).toMatch(/still runs/);
     await vm.kill();
-    const { status, out } = await runCommand(state, 'resume', '--offline', 'night', '--json');
+    const { status, out } = await askCommand(state, 'resume', '--offline', 'night', '--json');
     const result = resultOf(out);
     expect([status, result.outcome, result.leftovers]).toEqual([1, 'rolledBack', []]);
     expect(result.boot?.map(image => image.file)).toEqual(vm.disks.map(disk => disk.file));

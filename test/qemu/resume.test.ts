@@ -7,7 +7,7 @@ import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { fakeContext } from '../cli/fake-context.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { cancelJobOf } from './cancel-job.ts';
-import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
+import { askCommand, buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
 import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -72,13 +72,13 @@ describeOnQemu('a saga in another process', () => {
       '  Keep the copies beside the disks: blocksaga abort first --keep-copies',
       '  Roll it back: blocksaga abort first',
     ]);
-    const aborted = await runCommand(state, 'abort', 'first', '--json');
+    const aborted = await askCommand(state, 'abort', 'first', '--json');
     expect(aborted.status).toBe(0);
     expect(resultOf(aborted.out)).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
     expect([await fronts(vm), await traces(vm), readdirSync(vm.directory)]).toEqual([before, [], files]);
 
     expect((await leave('second')).status).toBe(0);
-    const pivoted = await runCommand(state, 'pivot', 'second', '--json');
+    const pivoted = await askCommand(state, 'pivot', 'second', '--json');
     expect([pivoted.status, resultOf(pivoted.out).outcome]).toEqual([0, 'committed']);
     expect([await fronts(vm), await traces(vm)]).toEqual([newFiles(vm, 'second'), []]);
     expect(JSON.parse(readFileSync(heard, 'utf8'))).toMatchObject({
@@ -95,7 +95,7 @@ describeOnQemu('a saga in another process', () => {
     const state = temporaryFolder();
     const running = startCommand(state, ...copyBoth(vm, 'night'), '--bandwidth', '16K', '--json');
     await running.line(line => line.includes('"status":"running"'));
-    const refused = await runCommand(state, 'resume', 'night');
+    const refused = await askCommand(state, 'resume', 'night');
     expect(refused.status).toBe(2);
     expect(refused.err).toContain(`process ${running.child.pid} is running`);
 
@@ -106,7 +106,7 @@ describeOnQemu('a saga in another process', () => {
     for (const { id } of (await vm.witness.execute('query-jobs')) as { id: string }[]) {
       await vm.witness.execute('block-job-set-speed', { device: id, speed: 0 });
     }
-    const resumed = await runCommand(state, 'resume', '--all', '--json');
+    const resumed = await askCommand(state, 'resume', '--all', '--json');
     expect([resumed.status, resultOf(resumed.out)]).toEqual([
       0,
       expect.objectContaining({ saga: 'night', outcome: 'committed', leftovers: [] }),
@@ -126,7 +126,7 @@ describeOnQemu('a saga in another process', () => {
     await expect.poll(async () => (await look(state, 'show', 'left')).out).toMatch(failed);
     expect((await look(state, 'doctor', '--qmp', vm.monitor)).out).toMatch(failed);
 
-    const pivoted = await runCommand(state, 'pivot', 'left');
+    const pivoted = await askCommand(state, 'pivot', 'left');
     expect([pivoted.status, pivoted.out.join('\n')]).toEqual([
       1,
       expect.stringMatching(/rolled back.*dev1 failed.*\(JOB_FAILED\)/s),
@@ -135,7 +135,7 @@ describeOnQemu('a saga in another process', () => {
     expect((await look(state, 'sagas')).out).toMatch(
       /^left: rolledBack \(the blockdev-mirror job of disk dev1 failed/,
     );
-    const again = await runCommand(state, 'pivot', 'left');
+    const again = await askCommand(state, 'pivot', 'left');
     expect([again.status, again.err]).toEqual([2, expect.stringMatching(/rolledBack: .*dev1 failed/)]);
   });
 
@@ -149,7 +149,7 @@ describeOnQemu('a saga in another process', () => {
       status: 3,
       out: expect.stringMatching(/could not be looked at.*ECONNREFUSED.*saga gone: .*waits at READY/s),
     });
-    const { status, out } = await runCommand(state, 'resume', '--all');
+    const { status, out } = await askCommand(state, 'resume', '--all');
     expect(status).toBe(3);
     expect(out.join('\n')).toMatch(/gone: needs recovery.*resume --offline gone/s);
   });

@@ -22,7 +22,7 @@ import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts'
 import { BlocksagaError, recoverOffline, type SagaResult } from '../../src/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { disksOf, withChains } from './chained.ts';
-import { buildCommand, resultOf, runCommand } from './cli-process.ts';
+import { askCommand, buildCommand, resultOf, runCommand } from './cli-process.ts';
 import { describeOnQemu } from './real-qemu.ts';
 import { type Stage, stage } from './witnessed.ts';
 
@@ -276,7 +276,7 @@ describeOnQemu('the command line', () => {
     const [file = ''] = on.vm.disks.map(disk => disk.file);
     renameSync(file, aside(file));
     copyFileSync(aside(file), file);
-    const refused = await runCommand(state, 'resume', '--offline', ID);
+    const refused = await askCommand(state, 'resume', '--offline', ID);
     expect(refused.status).toBe(2);
     expect(refused.err).toContain(`--accept-image ${file}`);
     const { status, out } = await runCommand(

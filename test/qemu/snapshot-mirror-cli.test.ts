@@ -7,7 +7,7 @@ import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts'
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { type ShownBlock, shownImages } from '../rows/sim-stage.ts';
 import { often } from '../tiers/tier.ts';
-import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
+import { askCommand, buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
 import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -45,9 +45,9 @@ describeOnQemu('a snapshot with mirrors, command by command', () => {
       expect.stringMatching(/snapshot is taken and its 2 mirrors follow.*blocksaga abort a --keep-snapshot/s),
     ]);
     expect(await frontsBelow(vm)).toEqual(files(vm, 'a-snap'));
-    const shown = await runCommand(state, 'show', 'a');
+    const shown = await askCommand(state, 'show', 'a');
     expect(shown.out.join('\n')).toContain('"blocksaga abort a --keep-snapshot" does without them');
-    const aborted = await runCommand(state, 'abort', 'a', '--json');
+    const aborted = await askCommand(state, 'abort', 'a', '--json');
     expect([aborted.status, resultOf(aborted.out)]).toEqual([
       0,
       expect.objectContaining({ outcome: 'rolledBack', leftovers: [] }),
@@ -63,18 +63,18 @@ describeOnQemu('a snapshot with mirrors, command by command', () => {
     for (const { id } of (await vm.witness.execute('query-jobs')) as { id: string }[]) {
       await vm.witness.execute('block-job-set-speed', { device: id, speed: 0 });
     }
-    const resumed = await runCommand(state, 'resume', 'b', '--json');
+    const resumed = await askCommand(state, 'resume', 'b', '--json');
     expect([resumed.status, resultOf(resumed.out).outcome]).toEqual([0, 'ready']);
-    const kept = await runCommand(state, 'abort', 'b', '--keep-snapshot', '--json');
+    const kept = await askCommand(state, 'abort', 'b', '--keep-snapshot', '--json');
     expect([kept.status, resultOf(kept.out)]).toEqual([
       0,
       expect.objectContaining({ outcome: 'committed', error: null, leftovers: [] }),
     ]);
     expect(await fronts(vm)).toEqual(files(vm, 'b-snap'));
-    expect((await runCommand(state, 'pivot', 'b')).status).toBe(2);
+    expect((await askCommand(state, 'pivot', 'b')).status).toBe(2);
 
     expect((await runCommand(state, ...command(vm, 'c'))).status).toBe(0);
-    const pivoted = await runCommand(state, 'pivot', 'c', '--json');
+    const pivoted = await askCommand(state, 'pivot', 'c', '--json');
     expect([pivoted.status, resultOf(pivoted.out)]).toEqual([
       0,
       expect.objectContaining({ outcome: 'committed', error: null, leftovers: files(vm, 'c-snap') }),
@@ -91,7 +91,7 @@ describeOnQemu('a snapshot with mirrors, command by command', () => {
     await vm.awaitWrites(often(4, 20));
     await vm.kill();
     const acknowledged = vm.acknowledged();
-    const { status, out } = await runCommand(state, 'resume', '--offline', 'd', '--json');
+    const { status, out } = await askCommand(state, 'resume', '--offline', 'd', '--json');
     const result = resultOf(out);
     expect([status, result]).toEqual([
       0,

@@ -8,7 +8,7 @@ import { checkCut, missingWrites, readCut } from '../../src/demo/ordered-cut.ts'
 import { createEngine, memoryJournal, recoverOffline } from '../../src/index.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { byOne, often, strides } from '../tiers/tier.ts';
-import { buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
+import { askCommand, buildCommand, resultOf, runCommand, startCommand } from './cli-process.ts';
 import { onEachVersion } from './each-version.ts';
 import { Gate } from './gate.ts';
 import { describeOnQemu } from './real-qemu.ts';
@@ -45,7 +45,7 @@ async function endedBehind(nth: number, { gate, state }: Place, command: string,
   };
   await killed.status;
   gate.judge = async () => 'pass';
-  const resumed = await runCommand(state, 'resume', id, '--json');
+  const resumed = await askCommand(state, 'resume', id, '--json');
   // One that was killed while it was planned has not begun.
   const isUnknown = /SAGA_UNKNOWN/.test(resumed.err + resumed.out.join());
   const outcome = isUnknown ? 'rolledBack' : resultOf(resumed.out).outcome;

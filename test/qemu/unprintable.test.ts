@@ -9,7 +9,7 @@ import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { type GuestVm, startGuestVm } from '../../src/demo/guest-vm.ts';
 import { temporaryFolder } from '../qmp/socket-folder.ts';
 import { often, turns } from '../tiers/tier.ts';
-import { buildCommand, runCommand } from './cli-process.ts';
+import { askCommand, buildCommand, runCommand } from './cli-process.ts';
 import { SLOW_PACING_US } from './pace.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
@@ -47,16 +47,18 @@ function start(
   args: readonly string[],
   {
     preload,
+    program = join(ROOT, 'bin/blocksaga.js'),
     state = temporaryFolder(),
     env = {},
-  }: { readonly preload?: string; readonly state?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  }: {
+    readonly preload?: string;
+    readonly program?: string;
+    readonly state?: string;
+    readonly env?: NodeJS.ProcessEnv;
+  } = {},
 ): ChildProcess {
-  // What is replaced in front of it are the modules that the command is bundled from.
-  const program =
-    preload === undefined
-      ? [join(ROOT, 'bin/blocksaga.js')]
-      : ['--import', preload, join(ROOT, 'dist/cli/main.js')];
-  const command = [process.execPath, ...program, ...args];
+  const imported = preload === undefined ? [] : ['--import', preload];
+  const command = [process.execPath, ...imported, program, ...args];
   const child = spawn(
     'sh',
     ['-c', redirection.includes('$@') ? redirection : `exec "$@" ${redirection}`, 'sh', ...command],
@@ -73,7 +75,7 @@ function start(
 
 /** What was left open is gone on with to one end for all disks. */
 async function settle(vm: GuestVm, state: string): Promise<void> {
-  const resumed = await runCommand(state, 'resume', '--all');
+  const resumed = await askCommand(state, 'resume', '--all');
   expect([0, 1], resumed.err).toContain(resumed.status);
   const jobs = (await vm.witness.execute('query-jobs')) as readonly unknown[];
   const places = new Set((await fronts(vm)).map(file => file.replace(/-\d\.qcow2$/, '')));
@@ -199,7 +201,9 @@ describeOnQemu('an error out of nowhere while the guest is paused', () => {
 
   test('so does one of the program itself, in the middle of a step', async () => {
     const vm = await guest();
-    const child = start('', copyArguments(vm, images(vm, 'own')), { preload: breakingClient() });
+    // What is replaced in front of it are the modules that the command is bundled from.
+    const unbundled = { preload: breakingClient(), program: join(ROOT, 'dist/cli/main.js') };
+    const child = start('', copyArguments(vm, images(vm, 'own')), unbundled);
     let said = '';
     child.stderr?.on('data', text => {
       said += String(text);
