@@ -1,7 +1,7 @@
 /**
  * Disks below filters of their administrator that stay in iothreads, as Proxmox VE 9 starts every one (virtio-scsi-single): worked
  * through where QEMU can, and refused where it would hang. A version that is not in `.qemu/` is named as not run. In the quick tier each
- * test is played on one of them.
+ * test is played on one of them, below one filter.
  */
 import { describe, expect, test } from 'vitest';
 import { fetchedQemus, type QemuVersion } from '../../scripts/qemu-versions.ts';
@@ -29,7 +29,8 @@ const STRATEGIES = ['reopen', 'finalize', 'complete'] as const;
 const SAFE = 10;
 
 const able = fetchedQemus().flatMap(({ version }) => (Number(version) >= SAFE ? [version] : []));
-const onOne = byOne(able);
+const guests = able.flatMap(version => FILTERS.map(({ filter }) => ({ version, filter })));
+const onOne = byOne(guests);
 
 onEachVersion((qemu, version) => {
   describe(`a disk in an iothread below a filter on QEMU ${version}`, () =>
@@ -52,10 +53,12 @@ function refused(qemu: string): void {
 }
 
 function workedThrough(qemu: string, version: QemuVersion): void {
-  const filters = (what: string) => FILTERS.filter(({ filter }) => onOne(version, `${what}: ${filter}`));
-  const cells = STRATEGIES.flatMap(strategy => FILTERS.map(({ filter }) => ({ strategy, filter }))).filter(
-    ({ strategy, filter }) =>
-      (strategy !== 'reopen' || filter === 'throttle') && onOne(version, `${strategy}, ${filter}`),
+  const filters = (what: string, isAble?: (guest: (typeof guests)[number]) => boolean) =>
+    guests.filter(guest => guest.version === version && onOne(guest, what, isAble));
+  const cells = STRATEGIES.flatMap(strategy =>
+    filters(strategy, ({ filter }) => strategy !== 'reopen' || filter === 'throttle').map(({ filter }) => ({
+      ...{ strategy, filter },
+    })),
   );
 
   test.each(cells)('is switched below a $filter by $strategy', async ({ strategy, filter }) => {
@@ -104,8 +107,11 @@ function workedThrough(qemu: string, version: QemuVersion): void {
     },
   );
 
-  test.each(['is reverted by its throttle'].filter(what => onOne(version, what)))('%s', async () => {
-    await using on = await begin(qemu, 'throttle', false);
-    await revertBelowFilters(on);
-  });
+  test.each(filters('is reverted', ({ filter }) => filter === 'throttle'))(
+    'is reverted by its $filter',
+    async ({ filter }) => {
+      await using on = await begin(qemu, filter, false);
+      await revertBelowFilters(on);
+    },
+  );
 }

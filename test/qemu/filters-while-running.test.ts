@@ -18,7 +18,9 @@ const BUSES: readonly { readonly bus: GuestBus; readonly disks: number }[] = [
   { bus: 'ide-hd', disks: 8 },
   { bus: 'usb-storage', disks: 8 },
 ];
-const ROUNDS = often(3, 5);
+const ROUNDS = often(2, 5);
+/** On each disk, between two changes. */
+const WRITES = often(2, 4);
 /** The first version with `blockdev-reopen`, which the switch needs. */
 const REOPENS = 7;
 
@@ -55,7 +57,7 @@ onEachVersion((qemu, version) => {
           await using vm = await startGuestVm({ disks, bus, qemu });
           await vm.witness.execute('object-add', { 'qom-type': 'throttle-group', id: 'group' });
           const before = await fronts(vm);
-          await vm.awaitWrites(disks * 4);
+          await vm.awaitWrites(disks * WRITES);
           for (let round = 0; round < ROUNDS; round += 1) {
             await Promise.all(
               vm.disks.map((_, index) =>
@@ -70,13 +72,13 @@ onEachVersion((qemu, version) => {
             );
             await setDrives(vm, index => `filter${index}`);
             expect((await fronts(vm)).map(({ node }) => node)).toEqual(vm.disks.map((_, i) => `filter${i}`));
-            await vm.awaitWrites(disks * 4);
+            await vm.awaitWrites(disks * WRITES);
             await setDrives(vm, index => `disk${index}`);
             await Promise.all(
               vm.disks.map((_, i) => vm.witness.execute('blockdev-del', { 'node-name': `filter${i}` })),
             );
             expect(await fronts(vm)).toEqual(before);
-            await vm.awaitWrites(disks * 4);
+            await vm.awaitWrites(disks * WRITES);
           }
           expect(vm.witness.events.filter(({ event }) => event === 'STOP')).toEqual([]);
           expect(vm.errors()).toBe(0);

@@ -5,11 +5,12 @@
  */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { often } from '../tiers/tier.ts';
 import { beginOn, endOn, startHosts } from './hosts-stage.ts';
 import { cutOf, isOneInstant, twoInTurn } from './in-turn.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
-const ROUNDS = 6;
+const ROUNDS = often(3, 6);
 const MAX_BLACKOUT_MS = 20_000; // long enough for a machine under any load
 
 /** What disk `dev0` is asked for in a round, and the image that is left of that instant. */

@@ -16,8 +16,9 @@ async function backingOf(file: string): Promise<{ readonly name: string; readonl
   return { name: info['backing-filename'] ?? '', full: info['full-backing-filename'] ?? '' };
 }
 
-/** So many images, with paths as they are here, have a longer name than the 4095 bytes that QEMU keeps. */
-const DEEP = 50;
+/** So many images, with file names as long as these, have a longer name than the 4095 bytes that QEMU keeps. */
+const DEEP = 20;
+const LAYER = `a-layer-of-many-${'with-a-long-name-'.repeat(10)}`;
 
 interface Block {
   readonly inserted: { readonly file: string; readonly 'node-name': string };
@@ -29,7 +30,7 @@ async function stackRelatively(on: Stage, count: number): Promise<readonly strin
   const [front] = (await on.vm.witness.execute('query-block')) as unknown as readonly [Block];
   let node = front.inserted['node-name'];
   for (let layer = 1; layer <= count; layer += 1) {
-    const file = join(on.directory, `a-layer-of-many-${layer}.qcow2`);
+    const file = join(on.directory, `${LAYER}${layer}.qcow2`);
     await run('qemu-img', [
       'create',
       '-qf',

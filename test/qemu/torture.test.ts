@@ -15,7 +15,7 @@ import { describeOnQemu } from './real-qemu.ts';
 /** The same rounds every time; `npm run torture` and BLOCKSAGA_SEED draw others. */
 const SEED = Number(process.env['BLOCKSAGA_SEED'] ?? 1);
 const OPERATIONS_DRAWN = often(1, 5);
-const ROUNDS_MAX = often(4, 400);
+const ROUNDS_MAX = often(3, 400);
 const DEADLINE_MS = 30_000;
 /** More than there are processors: after the death of a QEMU most of the time is spent waiting. */
 const LANES = 3;
@@ -60,7 +60,7 @@ describeOnQemu('a saga whose orchestrator or QEMU is killed', () => {
   });
 
   test('keeps every promise where it once did not', async () => {
-    const rounds = inTurn(ONCE_WRONG, 3).map(roundNamed);
+    const rounds = inTurn(ONCE_WRONG, 2).map(roundNamed);
     const tally = await torture({ rounds, lanes: LANES, pacingUs: BUSY_PACING_US });
     expectNoFailure(tally);
     expect(tally.deaths).toBe(rounds.length);
