@@ -10,7 +10,7 @@ import { toldTo } from './connection/publish.ts';
 import { checkedJournal } from './durable/checked-journal.ts';
 import { expectTellable } from './durable/group-register.ts';
 import { letGo } from './durable/let-go.ts';
-import { expectNewestOrAccept } from './durable/newest-journal.ts';
+import { expectNewestOrAccept, keptResult } from './durable/newest-journal.ts';
 import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
 import type { KnownSagas } from './known-sagas.ts';
 import { planToResume } from './recovery/plan-to-resume.ts';
@@ -87,7 +87,7 @@ export class Resuming {
         throw error;
       }
       const result = resultAsJson(unansweredResult(id, plan, error));
-      await journal.end(lease, 'needsRecovery', result);
+      await journal.end(lease, 'needsRecovery', keptResult(row, result));
       return known.ended({ ...row, state: 'needsRecovery', result });
     }
     if (signal !== undefined) {

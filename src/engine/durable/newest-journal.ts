@@ -5,6 +5,7 @@
 import { BlocksagaError } from '../../errors.ts';
 import { member } from '../../journal/body.ts';
 import type { Journal, SagaRow } from '../../journal/journal.ts';
+import type { Json } from '../../qmp/transport.ts';
 
 /** What is about to be done, for the advice. */
 type OlderUse = 'resume' | 'offline' | 'offlineCommit';
@@ -63,6 +64,13 @@ export function expectNewest(
 /** Whether a process has found QEMU further in the saga than the journal, or ended: without QEMU nothing else may tell that it is an older copy. */
 export function wasBehind({ state, result }: Pick<SagaRow, 'state' | 'result'>): boolean {
   return state === 'needsRecovery' && member(member(result, 'error'), 'code') === 'JOURNAL_BEHIND';
+}
+
+/** What is kept of an answer: what a living QEMU has told of an older copy is not forgotten since none answers any more, or another one. */
+export function keptResult(row: Pick<SagaRow, 'state' | 'result'>, result: Json): Json {
+  return wasBehind(row) && row.result !== null && !wasBehind({ state: 'needsRecovery', result })
+    ? row.result
+    : result;
 }
 
 /** Throws JOURNAL_BEHIND where it was, with what can be done without QEMU. */
