@@ -133,3 +133,13 @@ test('an unplugged disk is looked for in the image in doubt only where the resul
   const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
   expect(lawsOf({ ...account, offline: lost })).toContain('no newer image is given up');
 });
+
+test('what was merged where another file had the name of its base stays, and that is named', async () => {
+  const account = await kept('what-was-merged-while-another-file-had-the-name-of-its-base-is-not-removed');
+  const { result, resultAtLast, atLast } = account;
+  expect.assert(result !== undefined && resultAtLast !== undefined);
+  const silent = { result: { ...result, leftovers: [] }, resultAtLast: { ...resultAtLast, leftovers: [] } };
+  expect(lawsOf({ ...account, ...silent })).toContain('a boot reads it too');
+  const files = new Map([...atLast.files].filter(([file]) => file !== '/images/disk2-base1.qcow2'));
+  expect(lawsOf({ ...account, atLast: { ...atLast, files } })).toContain('a boot reads it too');
+});

@@ -153,6 +153,9 @@ class Bench {
       expectHeld: () => undefined,
       heldAgain: () => undefined,
       recordRun: async () => undefined,
+      mergedElsewhere: new Set(),
+      mergesLookedAt: new Set(),
+      recordMergedElsewhere: async () => undefined,
       report: () => undefined,
     };
     return new Bench(sim, context, outcomes);

@@ -1,5 +1,6 @@
 /** Merges whose QEMU dies at any command, recovered without it: one set of chains for all disks, and nothing lost. */
 import { describe, expect, test } from 'vitest';
+import { mergedElsewhere } from '../../src/engine/durable/merged-elsewhere.ts';
 import { recoverOffline } from '../../src/engine/recovery/recover-offline.ts';
 import type { Saga } from '../../src/engine/running/saga.ts';
 import { ageChains } from '../../src/fuzz/account/age-chains.ts';
@@ -167,4 +168,31 @@ test('a recovery of a commit that dies before any of its changes comes to the sa
     }
   }
   expect(decided).toBeGreaterThan(2);
+});
+
+test('what QEMU may have merged into another file stays, and both are named', async () => {
+  const [wish, base] = [WISHES[3], fileAt(0, 2)];
+  expect.assert(wish !== undefined);
+  for (let nth = 1; ; nth += 1) {
+    const dead = await dieAt(nth, wish);
+    expect.assert(dead !== undefined);
+    const { sim, journal } = dead;
+    const { sagas, ...state } = journal.snapshot();
+    const [saga] = sagas;
+    const isDecided = saga?.records.some(
+      ({ kind, step }) => kind === 'decision' && step === 'finalizeRewrites',
+    );
+    if (saga === undefined || !isDecided) continue;
+    const records = [
+      ...saga.records,
+      { ...mergedElsewhere([base]), seq: saga.records.length + 1, atMs: saga.row.createdAtMs },
+    ];
+    const noted = memoryJournal({ ...state, sagas: [{ ...saga, records }] });
+    const result = await recoverOffline(noted, 's', { files: sim.files, images: virtualImages(sim) });
+    expect(result.outcome).toBe('committed');
+    expect(sim.files.list()).toEqual([...chain(0), fileAt(1, 0), fileAt(1, 2)].toSorted());
+    expect(result.leftovers.map(words => words.split(' (')[0])).toEqual([base, fileAt(0, 1)]);
+    expect(result.notRemoved).toEqual([fileAt(0, 1)]);
+    return;
+  }
 });

@@ -1,6 +1,7 @@
 /** A saga's records as the story of its steps, one line each. Pure; reads bodies only to tell of them. */
 import { HEARD, SET_SPEED } from '../../engine/durable/history.ts';
 import { LEADER_LOST } from '../../engine/durable/leader-lost.ts';
+import { MERGED_ELSEWHERE } from '../../engine/durable/merged-elsewhere.ts';
 import { SEEN_ON } from '../../engine/durable/seen-on.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
 import type { ErrorRecord } from '../../errors.ts';
@@ -29,6 +30,12 @@ export function recordsInWords(records: readonly JournalRecord[]): readonly stri
         }
         if (record.step === SEEN_ON) {
           lines.push(`${at} looked, at the end, at which images the guest is on`);
+          break;
+        }
+        if (record.step === MERGED_ELSEWHERE) {
+          const files = member(member(record.body, 'value'), 'files');
+          const names = Array.isArray(files) ? files.join(', ') : '';
+          lines.push(`${at} saw other files under names of images that QEMU was merging into: ${names}`);
           break;
         }
         const since = begun.get(record.step)?.atMs ?? record.atMs;

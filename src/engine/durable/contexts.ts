@@ -14,6 +14,7 @@ import { Fence } from '../connection/fence.ts';
 import type { PauseBound } from '../connection/pause-bound.ts';
 import type { Decision } from './decision.ts';
 import type { HostParts } from './host-parts.ts';
+import { MergeNotes } from './merge-notes.ts';
 import type { Pause } from './pause.ts';
 import type { Signals } from './signals.ts';
 import type { Speed } from './speed.ts';
@@ -37,6 +38,7 @@ export class Contexts {
   readonly #parts: HostParts;
   readonly #fence: Fence;
   readonly #host: Host;
+  readonly #mergeNotes: MergeNotes;
   /** To roll back: asked of this saga, or of its whole group. */
   readonly #abort: AbortSignal;
   /** The connection on which QEMU was last known to be the saga's. */
@@ -49,6 +51,7 @@ export class Contexts {
     this.#fence = new Fence({ ...parts, news }, bound);
     this.files = parts.files === null ? null : this.#fence.files(parts.files);
     this.#host = host;
+    this.#mergeNotes = new MergeNotes(parts);
     const { abort } = host.signals;
     this.#abort = parts.barrier === null ? abort : AbortSignal.any([abort, parts.barrier.left]);
   }
@@ -82,6 +85,7 @@ export class Contexts {
       outcomes: this.outcomes,
       recordSides: () => decision.recordSides(name, qmp),
       recordRun,
+      ...this.#mergeNotes.ofSteps,
       heldAgain: paused => this.outcomes.set('pauseGuest', paused),
       expectHeld: this.#fence.expectHeld,
       openAgent,

@@ -11,12 +11,14 @@ import type { DefinedDisk } from '../../plan/definition.ts';
 import { type DiskPlan, type Plan, wayOf } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { Json } from '../../qmp/transport.ts';
+import { maybeNotMerged } from '../../steps/finish/merged-elsewhere.ts';
 import { definedDisks, formerDisks } from '../../steps/finish/publish-definitions.ts';
 import { keyOf } from '../../steps/stages.ts';
 import type { Fence } from '../connection/fence.ts';
 import { type Publisher, publisherOf } from '../connection/publish.ts';
 import { ANY, PATIENT, retry } from '../connection/retry.ts';
 import { intent, outcome } from '../durable/history.ts';
+import { mergedElsewhereIn } from '../durable/merged-elsewhere.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import { DROPPED, takenByAnother } from '../removal/claims.ts';
 import { dropImages, givenUpIn } from '../removal/drop-images.ts';
@@ -80,7 +82,8 @@ export async function settleOffline(decided: DecidedOffline, host: OfflineHost):
   const booted = chains.map(chain => chain.filter(file => !above.includes(file)));
   const unproved = await unprovedInWords(booted, decided.rightful, host.files);
   const why = [last.verdict.why, ...found.above.unseen.map(notSeen), ...unproved].join('; ');
-  const leftovers = [...aside, ...kept, ...(await standingOf(decided, host)), ...found.above.told];
+  const noted = [...mergedElsewhereIn(records)].map(file => maybeNotMerged(file, false));
+  const leftovers = [...aside, ...noted, ...kept, ...(await standingOf(decided, host)), ...found.above.told];
   const left = { boot, chains, leftovers, notRemoved: stay.map(fileIn), unplugged: unpluggedOf(records) };
   const result = offlineResult(row, disks, how, { ...last.verdict, why }, left);
   await journal.end(lease, last.verdict.outcome, resultAsJson(result));
@@ -147,7 +150,8 @@ async function dropAll(
     kept.push(...(await madeForLeft(part.plan, records, files)));
   }
   if (last.verdict.outcome !== 'committed') return { kept, stay: [] };
-  const leaving = { chains: needed, journal, files: host.fence.files(files), images };
+  const noted = mergedElsewhereIn(records);
+  const leaving = { chains: needed, journal, files: host.fence.files(files), images, noted };
   const stay = await dropLeaving(row.id, last.plan, leaving);
   return { kept: [...kept, ...stay.filter(words => !isKept(decided, fileIn(words)))], stay };
 }

@@ -12,6 +12,7 @@ import type { Journal } from '../../journal/journal.ts';
 import { filesOfImage, imagesOfDisk, leavingImages } from '../../plan/chain-of-image.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { keptBelow, readBy } from '../../steps/finish/kept-below.ts';
+import { mayBeMissing, mergedIntoDoubt } from '../../steps/finish/merged-elsewhere.ts';
 import { keptInWords } from '../../steps/finish/remove-leaving.ts';
 import { namedBySagas } from './named-images.ts';
 
@@ -19,13 +20,14 @@ import { namedBySagas } from './named-images.ts';
 export async function dropLeaving(
   id: string,
   plan: Plan,
-  { chains, journal, files, images }: LeavingFacts,
+  { chains, journal, files, images, noted }: LeavingFacts,
 ): Promise<readonly string[]> {
   if (!('deletes' in plan && plan.deletes)) return [];
   const named = await namedBySagas(journal, id, files);
   const left: string[] = [];
   const known = new Set(plan.disks.flatMap(imagesOfDisk));
   const kept = new Set<string>();
+  const unmerged = mergedIntoDoubt(plan, [...noted]);
   const leaving = plan.disks
     .flatMap(leavingImages)
     .flatMap(image =>
@@ -43,6 +45,7 @@ export async function dropLeaving(
       left.push(keptInWords(file, why));
     };
     if (isNeeded) keep('a chain or another saga needs it');
+    else if (unmerged.has(plainName(file))) keep(mayBeMissing(unmerged.get(plainName(file)) ?? ''));
     else if (proof?.identity !== stands.identity)
       keep(proof?.why ?? 'it is not proved to be the file that QEMU had open');
     else if ((await images.look(image)).state === 'inUse') keep('another process has it open');
@@ -62,4 +65,6 @@ interface LeavingFacts {
   readonly journal: Journal;
   readonly files: Files;
   readonly images: Images;
+  /** Images under whose names other files stood while QEMU merged into them. */
+  readonly noted: ReadonlySet<string>;
 }

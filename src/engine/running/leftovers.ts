@@ -9,7 +9,9 @@ import { overlaysOn, stoodOnBy } from '../../images/overlays-on.ts';
 import type { Journal, JournalRecord } from '../../journal/journal.ts';
 import { imagesOfDisk } from '../../plan/chain-of-image.ts';
 import { type DiskPlan, hasMirrors, type Plan } from '../../plan/plan.ts';
+import { maybeNotMerged, stillInDoubt } from '../../steps/finish/merged-elsewhere.ts';
 import { splitKey, stagesOf } from '../../steps/stages.ts';
+import { mergedElsewhereIn } from '../durable/merged-elsewhere.ts';
 import { recordsOfStage } from '../durable/stages.ts';
 import { unpluggedOf } from '../durable/unplugged.ts';
 import {
@@ -156,7 +158,11 @@ export async function findLeftovers(saga: FiledSaga, outcome: string): Promise<r
   const { id, plan, kept, journal, files } = saga;
   if (outcome === 'ready') return [];
   const known = knownIn(plan);
-  const left: string[] = [...(await aboveUnplugged(saga, known))];
+  const noted = mergedElsewhereIn(journal.records(id));
+  const left: string[] = [
+    ...(await aboveUnplugged(saga, known)),
+    ...(await stillInDoubt(noted, files)).map(file => maybeNotMerged(file, true)),
+  ];
   for (const { name, plan: stage } of stagesOf(plan)) {
     // What the stage made that the saga ended with is its result.
     const last = kept && plan.operation === 'snapshotMirror' ? 'snapshot' : stagesOf(plan).at(-1)?.name;

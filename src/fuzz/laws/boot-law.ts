@@ -1,6 +1,8 @@
 /** The law about headers: what the next boot will read, asked of the files alone. */
 import { withData } from '../../sim/host/contents.ts';
+import { askedOf } from '../account/account.ts';
 import type { DiskSight } from '../account/sight.ts';
+import { filesToRemove } from '../scenario/wish-files.ts';
 import { decidedOver } from './decided-over.ts';
 import type { eachEnd } from './each-end.ts';
 import { isActSwappedUnseen, isTold, meetsMoved, movedBelow, untoldBelow } from './moved-files.ts';
@@ -27,7 +29,7 @@ export function bootReadsIt(end: End): string | undefined {
       return `${untold} was taken from an image of ${disk.device} before the end, and the result does not say so`;
     // By names that a third party took from their files a boot finds nothing, or that one's.
     if (meetsMoved(account, disk)) continue;
-    if (!readsTheSame(disk) && !isReadFromTheirs(end, disk))
+    if (!readsTheSame(disk) && !(isReadFromTheirs(end, disk) && keepsMerged(end, index)))
       return `a boot of ${disk.device} from ${disk.path} reads other bytes than the guest`;
   }
   return undefined;
@@ -46,6 +48,13 @@ function isReadFromTheirs({ account, result, putBack }: End, disk: DiskSight): b
       isActSwappedUnseen(account, act) &&
       told.some(each => isTold(each, act.path)),
   );
+}
+
+/** Whether what QEMU may have merged into a third party's file stays, though it was to be removed. */
+function keepsMerged({ account, now }: End, index: number): boolean {
+  const { scenario } = account;
+  const asked = { ...askedOf(account), wish: { ...scenario.wish, named: [index] } };
+  return filesToRemove(asked).every(file => now.files.has(file));
 }
 
 /** Whether a reader of the file gets what the guest reads, through the images that it reads through. */

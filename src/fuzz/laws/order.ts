@@ -2,6 +2,7 @@
  * Judges the order of a saga's acts by its journal and by the wire, not by what the engine believes: one step at a time,
  * each with its intent written before its first byte, undone at most once and newest first. Pure.
  */
+import { MERGED_ELSEWHERE } from '../../engine/durable/merged-elsewhere.ts';
 import { SEEN_ON } from '../../engine/durable/seen-on.ts';
 import { UNPLUGGED } from '../../engine/durable/unplugged.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
@@ -100,7 +101,7 @@ export class WireOrder {
 }
 
 /** What is recorded besides steps. */
-const NO_STEPS: ReadonlySet<string> = new Set([WATCHED, UNPLUGGED, SEEN_ON]);
+const NO_STEPS: ReadonlySet<string> = new Set([WATCHED, UNPLUGGED, SEEN_ON, MERGED_ELSEWHERE]);
 
 interface Named {
   readonly id?: string;

@@ -14,6 +14,7 @@ import type { Json } from '../../qmp/transport.ts';
 import { findWrongNames } from '../prepare/expect-names.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { keptBelow, readBy } from './kept-below.ts';
+import { mayBeMissing, mergedIntoDoubt, stillInDoubt } from './merged-elsewhere.ts';
 
 /** A file that may go, and the identity under which it was found; null for one that stays, and why. */
 interface Leaving {
@@ -32,6 +33,7 @@ export const removeLeaving: Step = {
     const { files, qmp, plan, unplugged } = context;
     const open = await openFiles(qmp);
     const unfound = await unfoundAbove(context);
+    const doubted = mergedIntoDoubt(plan, await stillInDoubt(context.mergedElsewhere, files));
     const left = new Set(
       unplugged.flatMap(({ index }) => plan.disks[index]?.chain.flatMap(filesOfImage).map(plainName) ?? []),
     );
@@ -46,7 +48,9 @@ export const removeLeaving: Step = {
       else if (open.has(file)) stays('QEMU has it open for another user');
       else {
         const above = unfound.get(file);
+        const base = doubted.get(file);
         if (above !== undefined) stays(`${above}, which its disk is on now, is not found under its name`);
+        else if (base !== undefined) stays(mayBeMissing(base));
         else if (stands !== identity) stays('it is not the file any more that QEMU had open');
         else {
           const [overlay] = await overlaysOn(files, file, known);

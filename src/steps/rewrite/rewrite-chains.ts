@@ -18,6 +18,7 @@ import { expectNames } from '../prepare/expect-names.ts';
 import { firstError } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { flushPulled } from './flush-pulled.ts';
+import { noteMergedElsewhere } from './note-merged-elsewhere.ts';
 import { rewriteOf } from './rewrite-of.ts';
 
 const JOB_DEADLINE_MS = 60_000;
@@ -101,6 +102,11 @@ const FORWARD = {
     const left = todo.filter(disk => !hasConcludedWell(table.get(disk.names.job)));
     if (left.length === 0) return null;
     await holdAll(context, left);
+    // These were begun when all was decided: no look holds that up.
+    await noteMergedElsewhere(
+      context,
+      left.filter(({ names }) => !table.has(names.job)),
+    );
     if (context.plan.operation === 'pull') await flushPulled(context, left);
     const ids = left.map(disk => disk.names.job);
     const refused = firstError(left, await jobs.finalize(ids));

@@ -17,6 +17,7 @@ import { limitedTo, reportJob } from '../jobs/run-jobs.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { askAgain, firstError } from '../step/replies.ts';
 import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { noteMergedElsewhere } from './note-merged-elsewhere.ts';
 import { isShortened, opensByName } from './rewrite-chains.ts';
 import { rewriteOf } from './rewrite-of.ts';
 
@@ -43,6 +44,11 @@ export const rewriteFirst: Step<RewritePlan> = {
       if (!(await isDone(context, disks))) throw error;
       await tryToFlushPulled(context, disks);
     }
+    return null;
+  },
+
+  async adopt(context) {
+    await noteMergedElsewhere(context, firstOf(context.plan));
     return null;
   },
 
@@ -73,10 +79,21 @@ export const rewriteRest: Step<RewritePlan> = {
   async do(context, todo) {
     const { parallel } = context.plan;
     const rest = todo.filter(({ index }) => index > 0);
+    await noteMergedElsewhere(context, restOf(context.plan, todo));
     for (let at = 0; at < rest.length; at += parallel) await shorten(context, rest.slice(at, at + parallel));
     return null;
   },
+
+  async adopt(context) {
+    await noteMergedElsewhere(context, restOf(context.plan));
+    return null;
+  },
 };
+
+/** Those of the second step, but for some. */
+function restOf({ disks }: RewritePlan, but: readonly DiskPlan[] = []): readonly DiskPlan[] {
+  return disks.filter(disk => disk.index > 0 && !but.includes(disk));
+}
 
 function firstOf({ disks }: RewritePlan): readonly DiskPlan[] {
   return disks.filter(({ index }) => index === 0);
@@ -113,6 +130,7 @@ async function shorten(context: StepContext<RewritePlan>, disks: readonly DiskPl
   const refused = firstError(missing, await qmp.pipeline(commands));
   if (refused !== undefined) throw refused;
   await awaitEnd(context, disks);
+  await noteMergedElsewhere(context, disks);
   await tryToFlushPulled(context, disks);
 }
 

@@ -191,6 +191,12 @@ export interface StepContext<P extends Plan = Plan> {
    * on which it has not run.
    */
   recordRun(waits?: boolean): Promise<void>;
+  /** Images under whose names other files stood while QEMU merged into them, as this saga has seen. */
+  readonly mergedElsewhere: ReadonlySet<string>;
+  /** The disks of which this process has looked for that behind their merge. */
+  readonly mergesLookedAt: Set<string>;
+  /** Records, durably, that this was so of these. */
+  recordMergedElsewhere(files: readonly string[]): Promise<void>;
   /** Takes this for the pause that the guest is in now, for where it has run in between and was stopped again. */
   heldAgain(paused: Paused): void;
 }
