@@ -20,7 +20,7 @@ import { refuseFurther } from './recovery/further-in-qemu.ts';
 import { refuseOlderJournal } from './recovery/living-qemu.ts';
 import { offlineProgress } from './recovery/offline-progress.ts';
 import { isMarkedBy } from './recovery/plan-to-resume.ts';
-import { type SagaResult, untouchedResult } from './running/result.ts';
+import type { SagaResult } from './running/result.ts';
 import { mayBeLeft, sagaOf } from './running/saga-face.ts';
 import type { Saga } from './running/saga-types.ts';
 import { reasonOf } from './running/waiting.ts';
@@ -116,24 +116,6 @@ export async function expectSameQemu(
     },
     ANY,
   );
-}
-
-/**
- * The result of a saga whose QEMU could not be asked: it is as it was, and its administrator must find out what became
- * of QEMU.
- */
-export function unansweredResult(saga: string, plan: Plan, reason: unknown): SagaResult {
-  // A `Connect` that the caller passed may fail with anything.
-  const error =
-    reason instanceof BlocksagaError
-      ? reason
-      : new BlocksagaError('QMP_CONNECT', `QEMU cannot be reached: ${String(reason)}`, { cause: reason });
-  const result = untouchedResult(saga, plan, error.at({ saga }).toJSON());
-  return {
-    ...result,
-    outcome: 'needsRecovery',
-    disks: result.disks.map(disk => ({ ...disk, after: null })),
-  };
 }
 
 /** A saga of this process that is asked for something: its result is then that of its end. */

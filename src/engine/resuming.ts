@@ -15,17 +15,10 @@ import { askElsewhere, seizeUnlessHeld } from './elsewhere.ts';
 import type { KnownSagas } from './known-sagas.ts';
 import { planToResume } from './recovery/plan-to-resume.ts';
 import { imagesIn } from './removal/proved-leaving.ts';
-import {
-  asked,
-  expectResume,
-  expectSameQemu,
-  type ResumeOptions,
-  refuseSignal,
-  unansweredResult,
-} from './resume.ts';
+import { asked, expectResume, expectSameQemu, type ResumeOptions, refuseSignal } from './resume.ts';
 import { expectCurrentIn } from './running/current-snapshot.ts';
 import { metadataOf } from './running/notices.ts';
-import { resultAsJson } from './running/result.ts';
+import { resultAsJson, unansweredResult } from './running/result.ts';
 import type { Saga } from './running/saga-types.ts';
 import type { Runs } from './runs.ts';
 import type { Submissions } from './submissions.ts';

@@ -43,6 +43,7 @@ import { lookAtImages } from './offline-images.ts';
 import { lastOf, type OfflineEnd, offlineEnd } from './offline-parts.ts';
 import { offlineProgress } from './offline-progress.ts';
 import { planToResume } from './plan-to-resume.ts';
+import { rememberBehind } from './remember-behind.ts';
 import { settleOffline } from './settle-offline.ts';
 import { hasBegunToShorten } from './shorten-offline.ts';
 
@@ -112,7 +113,9 @@ export async function recoverOffline(
     expectNotBehind(row);
   }
   if (options.qemu !== 'dead')
-    await refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, () => journal.records(id));
+    await rememberBehind({ id, plan, journal, clock }, () =>
+      refuseLivingQemu(id, plan, options.qmp ?? row.address, clock, () => journal.records(id)),
+    );
   const begunToShorten = progress.begun
     ? progress.begunToShorten
     : await hasBegunToShorten(withoutLeft(plan, records), images);

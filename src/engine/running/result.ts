@@ -166,6 +166,24 @@ export function untouchedResult(saga: string, plan: Plan, error: ErrorRecord | n
   };
 }
 
+/**
+ * The result of a saga whose QEMU could not be asked: it is as it was, and its administrator must find out what became
+ * of QEMU.
+ */
+export function unansweredResult(saga: string, plan: Plan, reason: unknown): SagaResult {
+  // A `Connect` that the caller passed may fail with anything.
+  const error =
+    reason instanceof BlocksagaError
+      ? reason
+      : new BlocksagaError('QMP_CONNECT', `QEMU cannot be reached: ${String(reason)}`, { cause: reason });
+  const result = untouchedResult(saga, plan, error.at({ saga }).toJSON());
+  return {
+    ...result,
+    outcome: 'needsRecovery',
+    disks: result.disks.map(disk => ({ ...disk, after: null })),
+  };
+}
+
 /** The result of a saga that a broken assumption of ours has ended; QEMU is not asked with what is broken. */
 export function crashedResult(saga: string, plan: Plan, cause: unknown): SagaResult {
   const error = new BlocksagaError('INTERNAL', `a bug of blocksaga ended this saga: ${String(cause)}`, {

@@ -3,7 +3,7 @@
  * the saga ends earlier.
  */
 
-import { unansweredResult } from '../../engine/resume.ts';
+import { unansweredResult } from '../../engine/running/result.ts';
 import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import {
