@@ -14,8 +14,8 @@ export const CACHE = fileURLToPath(new URL('../node_modules/.cache/blocksaga-tes
 
 const made = new Map<string, Promise<string>>();
 
-/** Its file; `outside` are the modules that stay where they are, Node's own and packages unless said otherwise. */
-export function asOneFile(entry: string, outside = /^[^./]/): Promise<string> {
+/** Its file; `outside` are the modules that stay where they are, Node's own unless said otherwise. */
+export function asOneFile(entry: string, outside = /^node:/): Promise<string> {
   const file = made.get(entry) ?? make(entry, outside);
   made.set(entry, file);
   return file;

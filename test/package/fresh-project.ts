@@ -7,6 +7,8 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, write
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import packageJson from '../../package.json' with { type: 'json' };
+import { buildCommand } from '../qemu/cli-process.ts';
+import { isFull } from '../tiers/tier.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** What a user adds besides: Node's types, and what a page says to install. */
@@ -53,7 +55,7 @@ export class FreshProject implements Disposable {
     return join(this.directory, 'examples');
   }
 
-  /** What npm packs of a copy with a `dist` of now: that of the checkout may be of yesterday. */
+  /** What npm packs of a copy with a `dist` of now: in the full tier made of nothing, as what is gone from the sources is not in it. */
   #pack(): string {
     const copy = join(this.directory, 'checkout');
     mkdirSync(copy);
@@ -61,14 +63,16 @@ export class FreshProject implements Disposable {
       if (name.startsWith('!') || name === 'dist') continue;
       cpSync(join(ROOT, name), join(copy, name), { recursive: true });
     }
-    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
     const out = join(copy, 'dist');
-    execFileSync(
-      process.execPath,
-      [tsc, '-p', 'tsconfig.build.json', '--noCheck', '--singleThreaded', '--outDir', out],
-      { cwd: ROOT },
-    );
-    execFileSync(process.execPath, [join(ROOT, 'scripts/bundle-command.ts'), out], { cwd: ROOT });
+    if (isFull) compile(out);
+    else {
+      buildCommand();
+      // But for the executable, which no package has.
+      cpSync(join(ROOT, 'dist'), out, {
+        recursive: true,
+        filter: file => file !== join(ROOT, 'dist/blocksaga'),
+      });
+    }
     execFileSync('npm', ['pack', '--ignore-scripts', '--silent'], { cwd: copy });
     const tarball = readdirSync(copy).find(name => name.endsWith('.tgz'));
     if (tarball === undefined) throw new Error(`npm pack has left no tarball in ${copy}`);
@@ -78,6 +82,13 @@ export class FreshProject implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.directory, { recursive: true });
   }
+}
+
+function compile(out: string): void {
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');
+  const how = ['--noCheck', '--singleThreaded', '--outDir', out];
+  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', ...how], { cwd: ROOT });
+  execFileSync(process.execPath, [join(ROOT, 'scripts/bundle-command.ts'), out], { cwd: ROOT });
 }
 
 function link(names: readonly string[], modules: string): void {

@@ -138,7 +138,7 @@ describe('the package, installed', () => {
   test.for(
     inTurn(
       snippets.filter(({ code }) => runsAlone(code)),
-      4,
+      2,
     ),
   )('runs what it shows: $source:$line', async ({ file, code }) => {
     const env = { ...process.env, TMPDIR: project.directory };
@@ -168,7 +168,7 @@ describe('the package, installed', () => {
       return lines;
     }
 
-    test.for(inTurn(simulated, 5))('run below a root of their own: $source:$line', async snippet => {
+    test.for(inTurn(simulated, 4))('run below a root of their own: $source:$line', async snippet => {
       await using root = await SnippetRoot.make(join(project.directory, `r-${snippet.file}`));
       await using inspector = await InspectorAtPort.start();
       const lines = await runBelow(root, { ...snippet, program: inspector.put(snippet.program) });
