@@ -55,7 +55,7 @@ const PROGRESS_EVERY_MS = 1_000;
  *
  * @example
  * ```ts
- * const { perCpuSecond, findings } = await fuzz({ seed: 1, runs: 100 });
+ * const { perCpuSecond, findings } = await fuzz({ seed: 1, runs: 20 });
  * ```
  */
 export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {

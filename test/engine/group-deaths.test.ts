@@ -87,8 +87,8 @@ const RESUMED: Fault = {
 
 /** More moments than a process of these has. */
 const MOMENTS_MAX = 400;
-const diesAtEach = strides(16);
-const askedAtEach = strides(16);
+const diesAtEach = strides(24);
+const askedAtEach = strides(24);
 
 const SCENES = [
   // Early deaths lead back, late ones forward, and there is no second change.
