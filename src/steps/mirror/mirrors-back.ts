@@ -21,6 +21,16 @@ export function ranSinceMerged(): BlocksagaError {
   );
 }
 
+/** Throws OVERTAKEN, in front of what puts overlays back, where the guest may have written below them since the last look. */
+export async function expectNotRunSince(
+  { recordSides }: Pick<StepContext<SwitchPlan>, 'recordSides'>,
+  { ranSince }: Return,
+): Promise<void> {
+  if (!ranSince()) return;
+  await recordSides();
+  throw ranSinceMerged();
+}
+
 /** The next attempt ends these mirrors, finds both sides apart, and copies all. */
 function ranBesideMirrors(): BlocksagaError {
   return new BlocksagaError(
@@ -35,6 +45,8 @@ function ranBesideMirrors(): BlocksagaError {
  * stops it.
  */
 export interface Return {
+  /** Whether a third party has resumed the guest since both sides were found to hold the same. */
+  ranSince(): boolean;
   readonly isAlike: boolean;
   /** Resumes the guest for as long as `copying` takes, where it is not its administrator who has paused it. */
   resume(copying: () => Promise<unknown>): Promise<void>;

@@ -12,7 +12,7 @@ import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { ChainImage, DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import type { StepContext } from '../step/step.ts';
-import { type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
+import { expectNotRunSince, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
 
 /** Puts these disks back, and looks whether they are; none are left when a dead undo has put back all. */
 export async function undoPivotsByFile(
@@ -83,15 +83,18 @@ function nodeName({ node, names }: DiskPlan, graph: Graph): { readonly 'node-nam
  * encrypted by itself: that is opened with its secret first.
  */
 async function stackAgainByFile(
-  { qmp }: StepContext<SwitchPlan>,
+  context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   graph: Graph,
-  { isAlike }: Return,
+  back: Return,
 ): Promise<void> {
-  if (!isAlike) throw ranSinceMerged();
+  if (!back.isAlike) throw ranSinceMerged();
+  const { qmp } = context;
   for (const disk of switched) {
     const above = leavingImages(disk);
     const reached = above.findIndex(({ file }) => graph.front(disk) === file);
+    // Of a disk that is back in part the rest follows in any case.
+    if (reached === -1) await expectNotRunSince(context, back);
     for (let place = (reached === -1 ? above.length : reached) - 1; place >= 0; place -= 1) {
       const now = await readGraph(qmp);
       if (above[place]?.secret !== undefined) {

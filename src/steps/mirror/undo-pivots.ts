@@ -21,7 +21,13 @@ import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
 import { findHalfBack, isHalfBack, isHeldHalfBack, toldHalfBack } from './half-back.ts';
-import { type BackCommand, type Return, ranSinceMerged, runMirrorsBack } from './mirrors-back.ts';
+import {
+  type BackCommand,
+  expectNotRunSince,
+  type Return,
+  ranSinceMerged,
+  runMirrorsBack,
+} from './mirrors-back.ts';
 import { undoPivotsByFile } from './undo-pivots-by-file.ts';
 
 /**
@@ -33,6 +39,14 @@ export async function undoPivots(
   wait: JobWaitOptions = WHILE_PAUSED,
 ): Promise<void> {
   const { jobs, qmp, plan } = context;
+  const wasApart = context.likeness() === 'apart';
+  const ranSince = () => !wasApart && context.likeness() === 'apart';
+  const alikeStill: Return = {
+    ...{ isAlike: true, ranSince },
+    async resume(copying) {
+      await copying();
+    },
+  };
   const isAlike = (await holdTheSame(context)) || (await isHeldHalfBack(context));
   if (!isAlike && plan.operation === 'commit') await expectNoneMerged(context);
   const left = plan.disks.flatMap(disk => [disk.names.job, disk.names.undoJob]);
@@ -40,27 +54,21 @@ export async function undoPivots(
   const graph = await readGraph(qmp);
   const switched = plan.disks.filter(disk => isAway(graph, disk));
   const byFile = plan.disks.some(disk => disk.identifiedBy);
-  if (switched.length === 0) return byFile ? undoPivotsByFile(context, switched, graph, ALIKE) : undefined;
+  if (switched.length === 0)
+    return byFile ? undoPivotsByFile(context, switched, graph, alikeStill) : undefined;
   // What a third party has put on its source is committed back, which takes as long as that is large: the guest runs meanwhile.
   const isLong = (disk: DiskPlan) => plan.operation === 'copy' && !byFile && graph.coversSource(disk);
   const apart = isAlike ? switched.filter(isLong) : switched;
   const alike = switched.filter(disk => !apart.includes(disk));
-  if (alike.length > 0) await toldHalfBack(context, () => putBack(context, alike, graph, ALIKE));
+  if (alike.length > 0) await toldHalfBack(context, () => putBack(context, alike, graph, alikeStill));
   if (apart.length === 0) return;
   // The journal must know where each disk is before, between and after: QEMU may die at any time.
   await context.recordSides();
   await whilePaused(context, async resume => {
-    await putBack(context, apart, graph, { isAlike, resume });
+    await putBack(context, apart, graph, { isAlike, ranSince, resume });
     await context.recordSides();
   });
 }
-
-const ALIKE: Return = {
-  isAlike: true,
-  async resume(copying) {
-    await copying();
-  },
-};
 
 /**
  * The guest runs while it is copied, is paused when the mirrors have caught up, and runs again in the end; in the pause of a
@@ -174,20 +182,22 @@ function leftWithWrites(disks: readonly DiskPlan[]): BlocksagaError {
  * else as QEMU puts a new overlay there. What the guest has written to the image below since would be hidden.
  */
 async function putOverlaysBack(
-  { qmp, plan }: StepContext<SwitchPlan>,
+  context: StepContext<SwitchPlan>,
   switched: readonly DiskPlan[],
   graph: Graph,
-  { isAlike }: Return,
+  back: Return,
 ): Promise<Sources> {
-  if (!isAlike) throw ranSinceMerged();
+  if (!back.isAlike) throw ranSinceMerged();
+  const { qmp, plan } = context;
   const sources = new Map<number, string>();
   if (canSetDrives(plan, switched)) {
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
+    await expectNotRunSince(context, back);
     await setDrives(qmp, switched, sources);
     return sources;
   }
   for (const disk of switched) sources.set(disk.index, disk.names.revived);
-  await stackAgain(qmp, switched, graph, plan.capabilities.includes('blockdev-snapshot'));
+  await stackAgain(context, switched, graph, back);
   return sources;
 }
 
@@ -222,11 +232,12 @@ interface Stacked {
  * `transaction` can, once all are open: a lower one alone would hide what the upper ones held and is merged below it.
  */
 async function stackAgain(
-  qmp: QmpClient,
+  context: StepContext<SwitchPlan>,
   disks: readonly DiskPlan[],
   graph: Graph,
-  atOnce: boolean,
+  back: Return,
 ): Promise<void> {
+  const { qmp, plan } = context;
   // No image is to be open twice: the nodes of the old chains go first, if they are still there.
   const open = disks.flatMap(({ retiring }) => retiring).filter(node => graph.node(node) !== undefined);
   await qmp.pipeline(
@@ -235,7 +246,8 @@ async function stackAgain(
   const stacked = disks.flatMap(disk => stackOf(disk, graph));
   for (const { disk, place, overlay } of stacked)
     if (graph.node(overlay) === undefined) await openAgain(qmp, disk, place, null);
-  if (atOnce) {
+  await expectNotRunSince(context, back);
+  if (plan.capabilities.includes('blockdev-snapshot')) {
     const actions = stacked.map(({ node, overlay }) => ({
       type: 'blockdev-snapshot' as const,
       data: { node, overlay },
