@@ -116,3 +116,33 @@ describe.each(PACES_MS)('a guest that writes every %d ms', guestWriteMs => {
     },
   );
 });
+
+/** The process dies soon after its pause has begun, and the next one begins 20 ms later. */
+const MEANWHILE_MS = { cont: 12, stop: 17 } as const;
+const SENDS = 12;
+
+describe.each([
+  'a copy that reopens filters in the pause',
+  'a copy that completes mirrors',
+  'a clone',
+] as const)('%s, whose process dies in the pause', name => {
+  test('loses nothing of a guest that is resumed and stopped again before the next process looks', async () => {
+    const faults = (['cont', 'stop'] as const).map(
+      (execute): PlannedFault => ({
+        ...{ kind: 'otherClient', at: { when: 'at', ms: MEANWHILE_MS[execute] }, execute, arguments: {} },
+        from: 'pauseGuest',
+      }),
+    );
+    for (let nth = 1; nth <= SENDS; nth += 1) {
+      const deaths = [{ at: 'send', nth, from: 'pauseGuest' } as const];
+      const scenario = {
+        ...PLAIN[name],
+        pace: { ...SLOWLY, guestWriteMs: 0.05 },
+        lingerMs: 0.2,
+        faults,
+        deaths,
+      };
+      expect(await wrongs(scenario), JSON.stringify(deaths)).toBe('');
+    }
+  });
+});

@@ -137,6 +137,8 @@ class Bench {
       sawAlike: () => undefined,
       endsMirrors: () => undefined,
       takeMirrorsEnd: () => undefined,
+      sawWrites: () => undefined,
+      writesAtStop: () => undefined,
       sawReady: () => undefined,
       wasReady: () => true,
       decided: false,

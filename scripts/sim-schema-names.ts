@@ -4,7 +4,7 @@ export const COMMANDS = words(`
   transaction blockdev-snapshot blockdev-snapshot-sync drive-mirror blockdev-mirror blockdev-backup block-commit block-stream
   block-job-set-speed block-job-cancel block-job-pause block-job-resume block-job-complete block-job-finalize
   block-job-dismiss block-job-change job-cancel job-pause job-resume job-complete job-finalize job-dismiss query-jobs
-  query-block-jobs query-block query-named-block-nodes blockdev-add blockdev-reopen blockdev-del blockdev-create
+  query-block-jobs query-block query-blockstats query-named-block-nodes blockdev-add blockdev-reopen blockdev-del blockdev-create
   change-backing-file block-dirty-bitmap-add block-dirty-bitmap-remove block-dirty-bitmap-clear
   block-dirty-bitmap-enable block-dirty-bitmap-disable block-dirty-bitmap-merge block-export-add block-export-del query-block-exports
   nbd-server-start nbd-server-stop block_resize qmp_capabilities query-version query-commands query-qmp-schema stop cont

@@ -10,8 +10,6 @@ import type { Command } from '../qmp/commands.ts';
 const PROPERTY = 'limits';
 const LIMIT = 'bps-total';
 
-const pathOf = (token: string) => `/objects/${countName(token)}`;
-
 /** Puts it there; a refusal does no harm. */
 export function addCount(token: string): Command<'object-add'> {
   return { execute: 'object-add', arguments: { 'qom-type': 'throttle-group', id: countName(token) } };
@@ -19,11 +17,27 @@ export function addCount(token: string): Command<'object-add'> {
 
 export function tellCount(token: string, count: number): Command<'qom-set'> {
   const value = { [LIMIT]: count };
-  return { execute: 'qom-set', arguments: { path: pathOf(token), property: PROPERTY, value } };
+  return { execute: 'qom-set', arguments: { path: pathOf(countName(token)), property: PROPERTY, value } };
 }
 
 export function askCount(token: string): Command<'qom-get'> {
-  return { execute: 'qom-get', arguments: { path: pathOf(token), property: PROPERTY } };
+  return askNumber(countName(token));
+}
+
+/** A mark that keeps a number: a throttle group of that name, with that limit. */
+export function markWith(id: string, number: number): Command<'object-add'> {
+  return {
+    execute: 'object-add',
+    arguments: { 'qom-type': 'throttle-group', id, limits: { [LIMIT]: number } },
+  };
+}
+
+export function askNumber(id: string): Command<'qom-get'> {
+  return { execute: 'qom-get', arguments: { path: pathOf(id), property: PROPERTY } };
+}
+
+function pathOf(id: string): string {
+  return `/objects/${id}`;
 }
 
 /** What QEMU was told last; 0 where it was told nothing, or cannot be told. */

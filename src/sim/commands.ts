@@ -38,6 +38,7 @@ import {
   changeBackingFile,
 } from './commands/node-commands.ts';
 import { queryBlock, queryNamedBlockNodes } from './commands/queries.ts';
+import { queryBlockstats } from './commands/query-blockstats.ts';
 import { queryBlockGraph } from './commands/query-graph.ts';
 import { queryBlockExports, queryBlockJobs, queryJobs, queryStatus } from './commands/query-jobs.ts';
 import { querySchema } from './commands/query-schema.ts';
@@ -154,6 +155,7 @@ const reading: Readonly<Record<string, Handler>> = {
   'query-jobs': queryJobs,
   'query-block-jobs': queryBlockJobs,
   'query-block': queryBlock,
+  'query-blockstats': queryBlockstats,
   'query-named-block-nodes': queryNamedBlockNodes,
   'query-block-exports': queryBlockExports,
   'query-status': queryStatus,

@@ -88,6 +88,7 @@ export function createSim(options: SimOptions = {}): Sim {
       ...{ emit: (event, data) => outbox.push({ event, data }), print: output.print },
       later: (delayMs, task) => clock.after(delayMs, () => step(process, task)),
       faultsOfJob: faults.ofJob,
+      writesTo: device => guest.writesTo(device),
     });
     process.change(ctx => bootMachine(ctx, definition));
     qemu = process;
@@ -142,7 +143,7 @@ export function createSim(options: SimOptions = {}): Sim {
   function execute(command: string, args: Arguments): Answer {
     const process = qemu;
     if (process === undefined) return { kind: 'cut' };
-    const isCounted = !isOfCount(args);
+    const isCounted = !isOfCount(command, args);
     if (isCounted) faults.countCommand(command);
     for (const fault of isCounted ? faults.placed('before', command) : []) strike(fault);
     if (qemu !== process) return { kind: 'cut' };
@@ -243,7 +244,7 @@ export function createSim(options: SimOptions = {}): Sim {
           greeting: {
             QMP: { version: { qemu: profile.version, package: profile.package }, capabilities: ['oob'] },
           },
-          durationMs: (command, args) => (isOfCount(args) ? 0 : durationOf(command, timing)),
+          durationMs: (command, args) => (isOfCount(command, args) ? 0 : durationOf(command, timing)),
           execute,
           whyNotNegotiated: args => refusalOf(() => profile.checker.check('qmp_capabilities', args)),
           whyNotOutOfBand: command =>

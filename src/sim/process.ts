@@ -46,6 +46,7 @@ export interface ProcessOptions {
   readonly emit: (event: string, data: Json) => void;
   readonly print: (text: string) => void;
   readonly later: (delayMs: number, task: Task) => void;
+  readonly writesTo: (device: string) => number;
   readonly faultsOfJob: (nth: number) => readonly Fault[];
 }
 
@@ -149,7 +150,7 @@ class SimulatedProcess implements Process {
   }
 
   #contextOf(q: Draft, { tasks, effects }: Later): Context {
-    const { host, profile, name, chance, timing, emit, print } = this.#options;
+    const { host, profile, name, chance, timing, emit, print, writesTo } = this.#options;
     return {
       q,
       host,
@@ -161,6 +162,7 @@ class SimulatedProcess implements Process {
       recorded: this.recorded,
       emit,
       print,
+      writesTo,
       later: (delayMs, task) => tasks.push([delayMs, task]),
       onSuccess: effect => effects.push(effect),
       jobFault: job => this.#jobFault(job),

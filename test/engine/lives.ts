@@ -55,7 +55,7 @@ export function live(sim: Sim, before?: MemoryJournalState, options: Partial<Eng
       send(messages) {
         for (const message of messages) {
           const { execute, arguments: given = {} } = message as object as Sent;
-          if (!isOfCount(given)) sent.push(execute);
+          if (!isOfCount(execute, given)) sent.push(execute);
         }
         transport.send(messages);
       },

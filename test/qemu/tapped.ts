@@ -86,7 +86,7 @@ export class Tap {
       let ready: Json[] = [];
       for (const message of messages) {
         const { execute, id, arguments: given = {} } = message as unknown as Sent;
-        if (isOfCount(given)) {
+        if (isOfCount(execute, given)) {
           ready.push(message);
           continue;
         }

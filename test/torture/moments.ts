@@ -88,11 +88,11 @@ export class Moments {
           for (const message of messages) {
             const given = (name: string) => member(member(message, 'arguments'), name);
             // It goes in front of a change, in the same write: what counts is between that one and others.
-            if (isOfCount({ path: given('path'), id: given('id') })) {
+            const name = String(member(message, 'execute'));
+            if (isOfCount(name, { path: given('path'), id: given('id') })) {
               waiting.push(message);
               continue;
             }
-            const name = String(member(message, 'execute'));
             names.set(member(message, 'id'), name);
             this.#reach('unsent', name, flush);
             waiting.push(...this.#foreignAt(this.passed.at(-1)), ...this.#thirdParties(name, message));

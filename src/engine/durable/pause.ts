@@ -7,7 +7,7 @@ import { isLive } from '../../guest/migration.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { ActAndLook } from '../../qmp/jobs.ts';
-import { retractSettling } from '../../steps/pause/mark-settling.ts';
+import { hasWrittenSince, retractSettling } from '../../steps/pause/mark-settling.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 import { LEAST_MS } from '../connection/pause-bound.ts';
 
@@ -36,6 +36,8 @@ export class Pause {
    */
   #seen: 'alike' | 'apart' | 'unknown' = 'unknown';
   #mirrorsEnd: Promise<ActAndLook> | undefined;
+  /** What the guest had written when it was stopped, as QEMU counts. */
+  #writes: number | undefined;
   /** The jobs that were seen ready, in this process. */
   readonly #ready = new Set<string>();
   /** The longest time that the guest was paused for a switch, or that a snapshot's transaction took; milliseconds. */
@@ -66,6 +68,10 @@ export class Pause {
       asked.catch(() => undefined); // for who takes it; a rollback asks QEMU anew
       this.#mirrorsEnd = asked;
     },
+    sawWrites: (writes: number) => {
+      this.#writes = writes;
+    },
+    writesAtStop: () => this.#writes,
     takeMirrorsEnd: () => {
       const asked = this.#mirrorsEnd;
       this.#mirrorsEnd = undefined;
@@ -125,6 +131,7 @@ export class Pause {
     this.#isOpen = true;
     this.#isResumed = inEarlierProcess;
     this.#seen = inEarlierProcess && wasRescued ? 'apart' : 'unknown';
+    this.#writes = undefined;
     this.#reentered = !inEarlierProcess;
     this.#guest = 'still';
     this.#runs = false;
@@ -138,6 +145,7 @@ export class Pause {
     if (this.#isOpen) this.#measureOnce();
     this.#isOpen = false;
     this.#seen = 'unknown';
+    this.#writes = undefined;
     this.#mirrorsEnd = undefined;
   }
 
@@ -167,13 +175,24 @@ export class Pause {
     const pause = outcomes.get('pauseGuest');
     const isFree = status.running || (isLive(status) && (pause === undefined || wasPausedByUs(pause)));
     this.#reentered = true;
-    if (!isFree) return;
+    if (!isFree) {
+      // Who has resumed it meanwhile, and stopped it, has had it write to the side that it was on.
+      if (await hasWrittenSince({ qmp, plan })) await this.#ranUnseen({ qmp, plan }, record);
+      return;
+    }
     // The next process finds the guest paused again, and must not take both sides of a disk for the same by that mark.
     await retractSettling({ qmp, plan });
     this.#guest = step.pause === 'begins' ? 'unsure' : 'ran';
     if (isEdge(step)) return;
     await record();
     await qmp.execute('stop');
+  }
+
+  /** It ran while the saga had no process, and is paused again: at its end it has to run. */
+  async #ranUnseen(at: Pick<StepContext, 'qmp' | 'plan'>, record: () => Promise<void>): Promise<void> {
+    await retractSettling(at);
+    this.#guest = 'ran';
+    await record();
   }
 
   /** What the first step after a pause of unknown end has found: `nothingSentYet` when nothing of it was there. */

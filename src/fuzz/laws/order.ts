@@ -111,7 +111,10 @@ interface Named {
 
 /** It goes along with a change, which is judged. */
 function tellsCount(message: Json): boolean {
-  return verbOf(message) === 'qom-set' && isOfCount({ path: member(member(message, 'arguments'), 'path') });
+  return (
+    verbOf(message) === 'qom-set' &&
+    isOfCount('qom-set', { path: member(member(message, 'arguments'), 'path') })
+  );
 }
 
 /** By the name of a file, or those that are open by one transaction of nothing else. */

@@ -149,12 +149,18 @@ function limitOf(ctx: Context, path: string): number | undefined {
 }
 
 function setLimit(ctx: Context, path: string, value: Json | undefined): Json {
-  const asked = value as { readonly 'bps-total'?: Json } | null | undefined;
+  ctx.q.edit('throttleGroups').set(path.slice(OBJECTS.length), limitIn(value ?? null));
+  return {};
+}
+
+/** Of the limits of a group its bytes per second; none where nothing is said. */
+function limitIn(value: Json | undefined): number {
+  if (value === undefined) return 0;
+  const asked = value as { readonly 'bps-total'?: Json } | null;
   const limit = asked?.['bps-total'];
   if (typeof limit !== 'number') refuse("Invalid parameter type for 'limits', expected: object");
   if (limit < 0 || limit > LIMIT_MAX) refuse(`bps/iops/max values must be within [0, ${LIMIT_MAX}]`);
-  ctx.q.edit('throttleGroups').set(path.slice(OBJECTS.length), limit);
-  return {};
+  return limit;
 }
 
 /** As QEMU tells them: each kind of request alone and together, with its burst. */
@@ -195,7 +201,7 @@ export function objectAdd(ctx: Context, args: Arguments): Json {
   if (ctx.q.throttleGroups.has(id) || ctx.q.secrets.has(id)) {
     refuse(`attempt to add duplicate property '${id}' to object (type 'container')`);
   }
-  if (secret === undefined) ctx.q.edit('throttleGroups').set(id, 0);
+  if (secret === undefined) ctx.q.edit('throttleGroups').set(id, limitIn(args['limits']));
   else ctx.q.edit('secrets').set(id, secret);
   return {};
 }

@@ -15,6 +15,8 @@ import { RING, sectorOffset } from './ring.ts';
 export interface Guest {
   /** The highest write that completed; all before it did too. */
   acknowledged(): number;
+  /** How many of those went to a disk; that one has left loses none of them. */
+  writesTo(device: string): number;
   /** What it has read, whenever it ran, that was not what it had written. */
   misreads(): readonly Misread[];
   /** Everything that happened since the last call, under the state that was in force since then. */
@@ -67,6 +69,12 @@ export function createGuest(options: Options): Guest {
 
   return {
     acknowledged: () => acknowledged,
+    writesTo(device) {
+      const disks = options.disks();
+      const index = disks.indexOf(device);
+      if (index === -1) return 0;
+      return Math.floor((acknowledged - index) / disks.length) + (index === 0 ? 0 : 1);
+    },
     misreads: () => readBack.misreads,
     settle(nowMs) {
       if (nowMs <= settledMs) return;

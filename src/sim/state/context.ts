@@ -69,6 +69,8 @@ export interface Context {
   later(delayMs: number, task: Task): void;
   /** Runs if this command succeeds. */
   onSuccess(effect: () => void): void;
+  /** How many writes of the guest to a device have completed. */
+  writesTo(device: string): number;
   /** What faults want of a job; undefined for a healthy one. */
   jobFault(job: Job): JobFault | undefined;
 }

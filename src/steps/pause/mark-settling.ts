@@ -4,7 +4,10 @@
  * may lack what the guest has written since. The journal cannot tell: during the pause its records are not waited for.
  */
 
+import { STATS, writesIn } from '../../guest/guest-writes.ts';
+import { askNumber, countIn, markWith } from '../../guest/told-count.ts';
 import { settlingName } from '../../plan/names.ts';
+import type { Plan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { StepContext } from '../step/step.ts';
 
@@ -32,20 +35,44 @@ export async function areOurs(
  * counts as a third party's. So it does of a member of a group, which rolls back in a later process and lets its guest write before
  * the group decides.
  */
-export function settlingMark({ plan }: Pick<Settling, 'plan'>): readonly Command[] {
-  if (!plan.marksQemu || plan.group !== undefined) return [];
-  const mark = { 'qom-type': 'throttle-group', id: settlingName(plan.token) } as const;
-  return [{ execute: 'object-add', arguments: mark }];
+export function settlingMark({
+  plan,
+  writesAtStop,
+}: Pick<StepContext, 'plan' | 'writesAtStop'>): readonly Command[] {
+  if (!isMarkedSettling(plan)) return [];
+  const writes = writesAtStop();
+  return [markWith(settlingName(plan.token), writes === undefined ? UNKNOWN : writes + 1)];
 }
 
-async function isSettling({ qmp, plan }: Settling): Promise<boolean> {
+/** Whether such a mark is put, which is to tell what the guest had written by then. */
+export function isMarkedSettling({ marksQemu, group }: Plan): boolean {
+  return marksQemu && group === undefined;
+}
+
+/** How much the guest had written when it was stopped is not in the mark: it was stopped by an earlier process, or release. */
+const UNKNOWN = 0;
+
+async function isThere({ qmp, plan }: Settling): Promise<boolean> {
   if (!plan.marksQemu) return false;
   const objects = await qmp.execute('qom-list', { path: '/objects' });
   return objects.some(object => object.name === settlingName(plan.token));
 }
 
+/** It is there, and the guest has written nothing since: one may have been resumed and stopped again while nothing looked. */
+async function isSettling(context: Settling): Promise<boolean> {
+  return (await isThere(context)) && !(await hasWrittenSince(context));
+}
+
+/** Whether the guest has written since the saga stopped it, as the mark and QEMU's count tell; false where there is no such mark. */
+export async function hasWrittenSince({ qmp, plan }: Settling): Promise<boolean> {
+  if (!isMarkedSettling(plan)) return false;
+  const [told, stats] = await qmp.pipeline([askNumber(settlingName(plan.token)), STATS]);
+  const writes = countIn(told);
+  return writes !== UNKNOWN && !(stats.ok && writesIn(stats.value) + 1 === writes);
+}
+
 export async function unmarkSettling(context: Settling): Promise<void> {
-  if (!(await isSettling(context))) return;
+  if (!(await isThere(context))) return;
   await context.qmp.execute('object-del', { id: settlingName(context.plan.token) });
 }
 

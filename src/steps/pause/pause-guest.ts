@@ -5,6 +5,7 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { readGraph } from '../../guest/graph.ts';
+import { STATS, writesIn } from '../../guest/guest-writes.ts';
 import {
   holdGuest,
   lastSeen,
@@ -23,14 +24,14 @@ import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { Plan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
 import type { JobInfo } from '../../qmp/jobs.ts';
-import type { BlockInfo } from '../../qmp/schema.generated.ts';
+import type { BlockInfo, BlockStats } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { resumedByThirdParty } from '../step/expect-paused.ts';
 import { FRONT_LOOK, isClean } from '../step/mirror-lag.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { markOf } from './mark-qemu.ts';
-import { retractSettling, settlingMark } from './mark-settling.ts';
+import { isMarkedSettling, retractSettling, settlingMark } from './mark-settling.ts';
 import { expectNotTaken, meetInFront, type PausedWithGroup, takeWithStop } from './pause-with-group.ts';
 
 const BLOCKS = { execute: 'query-block' } as const;
@@ -70,7 +71,9 @@ export const pauseGuest: Step = {
     if (inFront !== undefined && isTakenInGroup(plan)) return takeWithStop({ ...context, plan }, inFront);
     const marks = meets ? [] : marksOf(plan);
     if (!wasPausedByUs(observed)) {
-      if (marks.length > 0) await qmp.pipeline(marks);
+      const looks = writesLook(plan);
+      if (marks.length + looks.length > 0)
+        noteWrites(context, (await qmp.pipeline([...marks, ...looks])).at(-1));
       return { ...readPause(observed), clean: false };
     }
     if (nothingSentYet && endsAtOnce(outcomes.get('awaitConvergence') ?? null)) {
@@ -79,9 +82,11 @@ export const pauseGuest: Step = {
     // The mirrors are looked at in the same write: with nothing left to copy the switch can follow at once. Behind the `stop` only
     // what has to be seen there: a mirror that was ready in front of it is so still for as long as its bitmap is there.
     const [jobs, blocks] = frontsTell(outcomes.get('awaitConvergence') ?? null) ? FRONT_LOOK : [];
-    const { paused, migrating, ahead, replies } = await holdGuest(qmp, blocks === undefined ? [] : [blocks], {
+    const behind = [...(blocks === undefined ? [] : [blocks]), ...writesLook(plan)];
+    const { paused, migrating, ahead, replies } = await holdGuest(qmp, behind, {
       ahead: jobs === undefined ? marks : [...marks, jobs],
     });
+    noteWrites(context, replies.at(-1));
     // Whose pause it is has been seen only now: an undo resumes no guest that a third party has paused since it was observed.
     context.heldAgain(paused);
     if (migrating !== undefined) throw migrating;
@@ -91,7 +96,7 @@ export const pauseGuest: Step = {
       await expectNotTaken({ ...context, plan });
       return { ...paused, taken: null };
     }
-    const [fronts] = replies;
+    const fronts = blocks === undefined ? undefined : (replies[0] as Reply<readonly BlockInfo[]> | undefined);
     if (fronts?.ok) expectPluggedIn(fronts.value, plan.disks);
     const ofJobs = ahead[marks.length] as Reply<readonly JobInfo[]> | undefined;
     const clean = ofJobs !== undefined && fronts !== undefined && isClean(plan.disks, ofJobs, fronts);
@@ -231,17 +236,31 @@ async function expectStopped(qmp: QmpClient): Promise<void> {
  */
 async function stopAndEndMirrors(context: StepContext, marks: readonly Command[]): Promise<Paused> {
   const { qmp, jobs, plan } = context;
-  const { paused, migrating, ahead, replies } = await holdGuest(qmp, [JOBS], { ahead: [...marks, BLOCKS] });
+  const { paused, migrating, ahead, replies } = await holdGuest(qmp, [JOBS, STATS], {
+    ahead: [...marks, BLOCKS],
+  });
   context.heldAgain(paused);
   if (migrating !== undefined) throw migrating;
   const inFront = ahead[marks.length] as Reply<readonly BlockInfo[]> | undefined;
   if (inFront?.ok) expectPluggedIn(inFront.value, plan.disks);
-  const [seen] = replies;
+  const [seen, stats] = replies;
+  noteWrites(context, stats);
   const ids = plan.disks.map(disk => disk.names.job);
   const follows = (id: string) => seen.ok && seen.value.some(job => job.id === id && job.status === 'ready');
   if (context.pausedThroughout() && ids.every(follows))
     context.endsMirrors(jobs.actAndLook('keepTarget', ids, settlingMark(context)));
   return paused;
+}
+
+/** What the guest has written by now is looked at where the mark of the end of the mirrors is to tell it. */
+function writesLook(plan: Plan): readonly (typeof STATS)[] {
+  const ends = plan.operation === 'copy' || plan.operation === 'commit';
+  return ends && isMarkedSettling(plan) ? [STATS] : [];
+}
+
+/** The last reply of a pause whose look that was. */
+function noteWrites({ plan, sawWrites }: StepContext, reply: Reply<unknown> | undefined): void {
+  if (writesLook(plan).length > 0 && reply?.ok) sawWrites(writesIn(reply.value as readonly BlockStats[]));
 }
 
 /** What `awaitConvergence` came to: whether the front nodes say how far the mirrors are behind. */

@@ -171,6 +171,9 @@ export interface StepContext<P extends Plan = Plan> {
   sawAlike(): void;
   /** For the step that begins the pause: it has told the mirrors to end, which followed the paused guest; `asked` is what will come of it. */
   endsMirrors(asked: Promise<ActAndLook>): void;
+  /** What the guest's devices had written by the `stop` of this pause, in this process (`guest/guest-writes.ts`). */
+  sawWrites(writes: number): void;
+  writesAtStop(): number | undefined;
   /** What was sent so, once; undefined where nothing was, or an earlier process has sent it. */
   takeMirrorsEnd(): Promise<ActAndLook> | undefined;
   /** A disk's mirror was seen ready: its other side holds all that was there when it was begun. */
