@@ -3,6 +3,7 @@
  * said which images a boot would not find, and what is not its own must be as it was made. Changes nothing.
  */
 import type { GuestVm } from '../../src/demo/guest-vm.ts';
+import type { SagaResult } from '../../src/index.ts';
 import { changedOf, type FileAct, leadsElsewhere, madeIn } from './file-acts.ts';
 import type { ThirdPartyCase } from './judge-third-party.ts';
 import { type Heard, why } from './lives.ts';
@@ -10,7 +11,9 @@ import { fileOf } from './outside.ts';
 import { ANY_INSTANT } from './rounds.ts';
 
 interface Block {
-  readonly inserted?: { readonly image: Image };
+  readonly device: string;
+  readonly qdev?: string;
+  readonly inserted?: { readonly 'node-name'?: string; readonly image: Image };
 }
 
 interface Image {
@@ -33,7 +36,7 @@ export async function judgeNames(
   const isEnded = last.says === 'result' && ['committed', 'rolledBack'].includes(last.result.outcome);
   // Which of both came first is not known of what was done by the clock.
   const mayBeLate = round.moment === ANY_INSTANT;
-  const names = isEnded && !mayBeLate ? await namesInUse(vm) : [];
+  const names = isEnded && !mayBeLate ? await namesInUse(vm, last.result.disks) : [];
   const untold = names.filter(name => leadsElsewhere(act, name) && !told.has(name));
   const changed = changedOf(act, madeIn(answers));
   const harmed = isEnded && !mayBeLate ? changed.filter(file => !told.has(file)) : [];
@@ -58,12 +61,17 @@ function toldIn(last: Heard): ReadonlySet<string> {
   ]);
 }
 
-/** Every image that QEMU has open for a disk, by the name that it was opened by; none where QEMU is gone. */
-async function namesInUse(vm: GuestVm): Promise<readonly string[]> {
+/** Every image that QEMU has open for a disk of the saga, by the name that it was opened by; none where QEMU is gone. */
+async function namesInUse(vm: GuestVm, asked: SagaResult['disks']): Promise<readonly string[]> {
   const blocks = (await vm.witness.execute('query-block').catch(() => [])) as readonly Block[];
   const names: string[] = [];
-  for (const { inserted } of blocks)
-    for (let image = inserted?.image; image !== undefined; image = image['backing-image'])
+  for (const block of blocks.filter(each => asked.some(({ disk }) => isDisk(each, disk))))
+    for (let image = block.inserted?.image; image !== undefined; image = image['backing-image'])
       names.push(fileOf(image.filename));
   return names;
+}
+
+/** By whichever of its names a disk was asked for: of one that the saga has nothing to do with it says nothing. */
+function isDisk({ device, qdev = '', inserted }: Block, disk: string): boolean {
+  return qdev.split('/').includes(disk) || device === disk || inserted?.['node-name'] === disk;
 }
