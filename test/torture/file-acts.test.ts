@@ -71,8 +71,11 @@ describe('the judge of names', () => {
     const act = { how: 'file replace', path };
     const answers = [actOnFile(act)];
     const image = { filename: path };
-    const vm = { witness: { execute: async () => [{ inserted: { image } }] } } as object as GuestVm;
-    const result = { outcome: 'committed', leftovers: [], ...told } as object as SagaResult;
+    const vm = {
+      witness: { execute: async () => [{ device: 'drive0', inserted: { image } }] },
+    } as object as GuestVm;
+    const disks = [{ disk: 'drive0' }];
+    const result = { outcome: 'committed', leftovers: [], disks, ...told } as object as SagaResult;
     const of = { answers, round: { moment } } as object as ThirdPartyCase;
     writeFileSync(path, 'written to');
     return judgeNames(vm, of, act, { says: 'result', result, commands: 0, moments: [] });
