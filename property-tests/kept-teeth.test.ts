@@ -1,6 +1,7 @@
 /** What a law permits in a kept run it permits there alone: the same account with one thing untrue breaks it. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import type { Account } from '../src/fuzz/account/account.ts';
 import { judge } from '../src/fuzz/laws/laws.ts';
 import { runScenario } from '../src/fuzz/run/run-scenario.ts';
 import type { Scenario } from '../src/fuzz/scenario/scenario.ts';
@@ -14,6 +15,16 @@ async function kept(name: string) {
 }
 
 const lawsOf = (...given: Parameters<typeof judge>) => judge(...given).map(({ law }) => law);
+
+/** The law is broken where the offline recovery names nothing, and where the images that it leaves hold nothing. */
+function expectNamedAndHeld(account: Account, law: string): void {
+  const { offline } = account;
+  expect.assert(offline?.result !== undefined && offline.booted !== undefined);
+  const silent = { ...offline, result: { ...offline.result, leftovers: [] } };
+  expect(lawsOf({ ...account, offline: silent })).toContain(law);
+  const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
+  expect(lawsOf({ ...account, offline: lost })).toContain(law);
+}
 
 test('a file that stays offline as it is not the one that the saga knew is named, or was in no third party’s hands', async () => {
   const account = await kept('a-first-file-that-is-back-is-not-removed-for-the-one-in-its-place');
@@ -60,12 +71,7 @@ test('an image of another disk’s that a disk was moved to is named, and holds 
   const scenario = excused['no newer image is given up: otherClient qom-set'];
   expect.assert(scenario !== undefined);
   const account = await runScenario(scenario);
-  const { offline } = account;
-  expect.assert(offline?.result !== undefined && offline.booted !== undefined);
-  const silent = { ...offline, result: { ...offline.result, leftovers: [] } };
-  expect(lawsOf({ ...account, offline: silent })).toContain('no newer image is given up');
-  const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
-  expect(lawsOf({ ...account, offline: lost })).toContain('no newer image is given up');
+  expectNamedAndHeld(account, 'no newer image is given up');
 });
 
 test('what QEMU opened of a third party’s where no file was seen was asked about, and each write is in some file', async () => {
@@ -102,13 +108,8 @@ test('a file that a third party had QEMU open in the place of an image is told o
 
 test('a guest that was killed where a third party had moved it is booted from there, or that is named, and holds the rest', async () => {
   const account = await kept('an-overlay-that-stayed-open-is-named-with-that-offline');
-  const { offline } = account;
-  expect.assert(offline?.result !== undefined && offline.booted !== undefined);
   expect(lawsOf({ ...account, killedOn: [] })).toEqual(['nothing lost', 'the dead leave one set']);
-  const silent = { ...offline, result: { ...offline.result, leftovers: [] } };
-  expect(lawsOf({ ...account, offline: silent })).toContain('the dead leave one set');
-  const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
-  expect(lawsOf({ ...account, offline: lost })).toContain('the dead leave one set');
+  expectNamedAndHeld(account, 'the dead leave one set');
 });
 
 test('a third party’s file that QEMU reads still is named where the first one is back, as far as a look can tell', async () => {
@@ -126,12 +127,7 @@ test('an unplugged disk is looked for in the image in doubt only where the resul
   const account = await kept(
     'unplugged-disk-offline-with-an-older-journal-is-looked-for-in-the-image-in-doubt',
   );
-  const { offline } = account;
-  expect.assert(offline?.result !== undefined && offline.booted !== undefined);
-  const silent = { ...offline, result: { ...offline.result, leftovers: [] } };
-  expect(lawsOf({ ...account, offline: silent })).toContain('no newer image is given up');
-  const lost = { ...offline, booted: { ...offline.booted, files: new Map() } };
-  expect(lawsOf({ ...account, offline: lost })).toContain('no newer image is given up');
+  expectNamedAndHeld(account, 'no newer image is given up');
 });
 
 test('what was merged where another file had the name of its base stays, and that is named', async () => {

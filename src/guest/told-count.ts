@@ -1,7 +1,7 @@
 /**
  * How much of a saga is in its journal, kept in QEMU too: as the limit of a throttle group that no image belongs to, so that one
  * command changes it. QEMU is told in one write with what it is told anyway. An older copy of the journal has less, also where all
- * that was beside it was put back with it.
+ * that was beside it was put back with it. Other marks that keep a number are made and asked the same way.
  */
 import { countName } from '../plan/names.ts';
 import type { Reply } from '../qmp/client.ts';

@@ -1,6 +1,7 @@
 /** How a simulated QEMU starts: its images, nodes and devices, as `-blockdev`, `-drive` and `-device` would make them. */
 
-import { DEVICE_NEEDS, EXPORT_NEEDS } from './commands/machine-commands.ts';
+import { EXPORT_NEEDS } from './commands/export-commands.ts';
+import { DEVICE_NEEDS } from './commands/machine-commands.ts';
 import { addUser, patchNode } from './graph/graph.ts';
 import { fileOptions, openNode } from './graph/open-node.ts';
 import { EMPTY } from './host/contents.ts';

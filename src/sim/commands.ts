@@ -17,17 +17,8 @@ import { blockCommit } from './jobs/commit.ts';
 import type { Arguments } from './state/arguments.ts';
 import type { Context } from './state/context.ts';
 import './jobs/create-job.ts';
-import {
-  blockExportAdd,
-  blockExportDel,
-  nbdServerStart,
-  nbdServerStop,
-  objectAdd,
-  objectDel,
-  qomGet,
-  qomList,
-  qomSet,
-} from './commands/machine-commands.ts';
+import { blockExportAdd, blockExportDel, nbdServerStart, nbdServerStop } from './commands/export-commands.ts';
+import { objectAdd, objectDel, qomGet, qomList, qomSet } from './commands/machine-commands.ts';
 import { blockdevMirror, driveMirror } from './commands/mirror-commands.ts';
 import {
   blockdevAdd,

@@ -22,14 +22,14 @@ import { createFaults, type PlacedFault } from './monitor/faults.ts';
 import { createAgent } from './monitor/guest-agent.ts';
 import { type Answer, createMonitor, type Monitor, timestampOf } from './monitor/monitor.ts';
 import { createOutput } from './monitor/output.ts';
-import { createProcess, findCommand, type Process } from './process.ts';
+import { createProcess, greetingOf, type Process, refusalsOf } from './process.ts';
 import { expectFault, expectSimOptions } from './sim-choices.ts';
 import { durationOf, type Sim, type SimConnect, type SimOptions, TIMING } from './sim-options.ts';
 import type { Arguments } from './state/arguments.ts';
 import type { Task, Timing } from './state/context.ts';
 import { isOfCount } from './state/of-count.ts';
 import { DEFAULT_PROFILE, profileOf } from './state/profiles.ts';
-import { Death, Refusal, refusalOf } from './state/refusal.ts';
+import { Death } from './state/refusal.ts';
 import { withoutGuest } from './state/storage-daemon.ts';
 import { createWorld } from './world.ts';
 
@@ -62,8 +62,8 @@ export function createSim(options: SimOptions = {}): Sim {
     [...(qemu?.state.nodes.values() ?? [])].some(node => node.opened === birth);
   const host: Host = createHost(directory, () => clock.epochMs(), isOpen);
   const foreign = createForeignFiles(host, () => clock.epochMs());
-  const sizeBytes = options.sizeBytes ?? SIZE_BYTES;
-  makeImages(host, { ...machine, sizeBytes, layers: options.backingLayers ?? 0 });
+  const { sizeBytes = SIZE_BYTES, backingLayers: layers = 0 } = options;
+  makeImages(host, { ...machine, sizeBytes, layers });
   if (faults.freeBytes !== undefined) host.freeBytes = faults.freeBytes;
 
   const monitors = new Map<string, Monitor>();
@@ -114,8 +114,7 @@ export function createSim(options: SimOptions = {}): Sim {
     const { state } = process;
     try {
       action();
-      const { acknowledged } = guest;
-      const seen = { acknowledged, atMs: clock.now() };
+      const seen = { acknowledged: guest.acknowledged, atMs: clock.now() };
       departed = [...departed, ...departedSince(state, process.plane, seen)];
     } catch (death) {
       if (!(death instanceof Death)) throw death;
@@ -241,15 +240,10 @@ export function createSim(options: SimOptions = {}): Sim {
       if (found === undefined) {
         found = createMonitor({
           clock,
-          greeting: {
-            QMP: { version: { qemu: profile.version, package: profile.package }, capabilities: ['oob'] },
-          },
+          greeting: greetingOf(profile),
           durationMs: (command, args) => (isOfCount(command, args) ? 0 : durationOf(command, timing)),
           execute,
-          whyNotNegotiated: args => refusalOf(() => profile.checker.check('qmp_capabilities', args)),
-          whyNotOutOfBand: command =>
-            refusalOf(() => findCommand(profile, command)) ??
-            new Refusal(`The command ${command} does not support OOB`, 'GenericError'),
+          ...refusalsOf(profile),
         });
         monitors.set(name, found);
       }

@@ -14,12 +14,13 @@ import { runTask } from './jobs/jobs.ts';
 import { runMigration } from './machine/migration.ts';
 import { runUnplug } from './machine/unplug.ts';
 import type { Fault } from './monitor/faults.ts';
+import type { MonitorOptions } from './monitor/monitor.ts';
 import type { Arguments } from './state/arguments.ts';
 import type { Context, JobFault, Task, Timing, Track } from './state/context.ts';
 import { Draft } from './state/draft.ts';
 import type { Job } from './state/job.ts';
 import type { Profile } from './state/profiles.ts';
-import { Refusal } from './state/refusal.ts';
+import { Refusal, refusalOf } from './state/refusal.ts';
 import type { Qemu } from './state/state.ts';
 
 /** Freezing every state costs more than the command itself; the types say readonly. */
@@ -63,8 +64,23 @@ export interface Process {
   change(recipe: (ctx: Context) => void): void;
 }
 
+/** What a monitor says first. */
+export function greetingOf({ version, package: name }: Profile): Json {
+  return { QMP: { version: { qemu: version, package: name }, capabilities: ['oob'] } };
+}
+
+/** What a monitor refuses by itself, as this QEMU says it. */
+export function refusalsOf(profile: Profile): Pick<MonitorOptions, 'whyNotNegotiated' | 'whyNotOutOfBand'> {
+  return {
+    whyNotNegotiated: args => refusalOf(() => profile.checker.check('qmp_capabilities', args)),
+    whyNotOutOfBand: command =>
+      refusalOf(() => findCommand(profile, command)) ??
+      new Refusal(`The command ${command} does not support OOB`, 'GenericError'),
+  };
+}
+
 /** Throws QEMU's refusal where this QEMU has no such command. */
-export function findCommand({ schema }: Profile, name: string): Command {
+function findCommand({ schema }: Profile, name: string): Command {
   const command = COMMANDS.get(name);
   if (command === undefined || schema.commands[name] === undefined)
     throw new Refusal(`The command ${name} has not been found`, 'CommandNotFound');

@@ -3,17 +3,16 @@
  * files, never from what the engine says.
  */
 
-import { fileBelowIn } from '../../images/backing-name.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import { type Extents, valueAt } from '../../sim/host/contents.ts';
-import { whereabouts } from '../../sim/host/foreign-files.ts';
 import type { Image } from '../../sim/host/host.ts';
 import type { Departed } from '../../sim/machine/departed.ts';
 import type { Misread } from '../../sim/machine/read-back.ts';
 import { RING } from '../../sim/machine/ring.ts';
 import type { BlockNode, Qemu } from '../../sim/state/state.ts';
 import type { Front } from '../../sim/world.ts';
-import { isTheirOverlay, isTheirs } from '../scenario/wish-files.ts';
+import { isTheirs } from '../scenario/wish-files.ts';
+import { headersFrom, namedBelow, overlaysIn, putBackIn } from './file-headers.ts';
 
 /** One image of a guest disk's chain as it is open, front first. */
 interface OpenImage {
@@ -99,22 +98,6 @@ export interface Sight {
   readonly misreads: readonly Misread[];
 }
 
-function putBackIn(world: Sim['world']): Sight['putBack'] {
-  const names = new Set([...world.host.files.keys(), ...world.moved.map(({ path }) => path)]);
-  const placeOf = (name: string) => whereabouts(world.moved, name);
-  return new Map([...names].map(name => [name, world.readFile(name, placeOf)]));
-}
-
-function overlaysIn({ host, moved }: Sim['world']): Sight['overlays'] {
-  const names = [...host.files.keys(), ...moved.map(({ path }) => path)].filter(isTheirOverlay);
-  return new Map(
-    names.flatMap(name => {
-      const below = namedBelow(host.image(whereabouts(moved, name)));
-      return below === undefined ? [] : [[name, below] as const];
-    }),
-  );
-}
-
 /** Looks at everything now. */
 export function takeSight(sim: Sim): Sight {
   const { world } = sim;
@@ -159,11 +142,6 @@ export function takeSight(sim: Sim): Sight {
   };
 }
 
-/** The file that a header names as the one below, by whatever it says. */
-export function namedBelow(image: Image | undefined): string | undefined {
-  return image?.backing === undefined ? undefined : fileBelowIn(image.backing);
-}
-
 function formatOf({ claim, format }: Image): string | undefined {
   return claim === undefined ? format : undefined;
 }
@@ -204,15 +182,6 @@ export function ownFronts(sim: Sim): readonly (string | undefined)[] {
     if (front === undefined || !isTheirs(front.path)) return front?.path;
     return withoutTheirs(front.node, front.path, chainOf(nodes, front.node)).path;
   });
-}
-
-function headersFrom({ files }: Sim['world']['host'], front: string): readonly string[] {
-  const found: string[] = [];
-  for (let next: string | undefined = front; next !== undefined && found.length < DEPTH_MAX; ) {
-    found.push(next);
-    next = namedBelow(files.get(next)?.written);
-  }
-  return found.filter(file => !isTheirs(file));
 }
 
 /** The disk as it is below what third parties have put above it. */

@@ -5,7 +5,7 @@
 
 import type { SaidAbove } from '../../engine/recovery/find-above.ts';
 import type { Sim } from '../../sim/create-sim.ts';
-import { namedBelow } from '../account/sight.ts';
+import { namedBelow } from '../account/file-headers.ts';
 import { newestShown } from '../laws/judge-writes.ts';
 import { type Asked, fileInChain, frontIn, isTheirOverlay, newSetsOf } from '../scenario/wish-files.ts';
 

@@ -5,7 +5,7 @@
 import type { SagaResult } from '../../engine/running/result.ts';
 import type { Sim } from '../../sim/create-sim.ts';
 import type { MovedFile } from '../../sim/host/foreign-files.ts';
-import { namedBelow } from '../account/sight.ts';
+import { namedBelow } from '../account/file-headers.ts';
 import { newestShown } from '../laws/judge-writes.ts';
 import { asksFor, isUnproved } from '../laws/moved-files.ts';
 

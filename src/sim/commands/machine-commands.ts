@@ -1,12 +1,12 @@
 /**
- * The machine around the disks: devices in the object tree (`drive` can be set), throttle groups, exports.
+ * The machine around the disks: devices in the object tree (`drive` can be set), throttle groups, secrets.
  */
 
 import type { Json } from '../../qmp/transport.ts';
-import { addUser, patchNode, reaches, removeUser } from '../graph/graph.ts';
+import { addUser, reaches, removeUser } from '../graph/graph.ts';
 import { checkPermissions } from '../graph/permissions.ts';
 import type { Arguments } from '../state/arguments.ts';
-import { type Context, lookupNode, nodeOf } from '../state/context.ts';
+import { type Context, nodeOf } from '../state/context.ts';
 import type { Device } from '../state/devices.ts';
 import { Death, refuse } from '../state/refusal.ts';
 import { secretIn } from '../state/secrets.ts';
@@ -23,12 +23,6 @@ import {
 export const DEVICE_NEEDS = {
   perm: CONSISTENT_READ | WRITE,
   shared: CONSISTENT_READ | WRITE_UNCHANGED | RESIZE | GRAPH_MOD,
-};
-
-/** What an export needs of the node that its clients write to. */
-export const EXPORT_NEEDS = {
-  perm: CONSISTENT_READ | WRITE,
-  shared: CONSISTENT_READ | WRITE_UNCHANGED | WRITE | GRAPH_MOD,
 };
 
 export function qomList(ctx: Context, args: Arguments): Json {
@@ -220,76 +214,6 @@ export function objectDel(ctx: Context, args: Arguments): Json {
   }
   ctx.q.edit('throttleGroups').delete(id);
   return {};
-}
-
-export function nbdServerStart(ctx: Context): Json {
-  if (ctx.q.nbdServer) refuse('NBD server already running');
-  ctx.q.nbdServer = true;
-  return {};
-}
-
-export function nbdServerStop(ctx: Context): Json {
-  if (!ctx.q.nbdServer) refuse('NBD server not running');
-  for (const id of [...ctx.q.exports.keys()]) removeExport(ctx, id);
-  ctx.q.nbdServer = false;
-  return {};
-}
-
-export function blockExportAdd(ctx: Context, args: Arguments): Json {
-  const id = String(args['id']);
-  if (ctx.q.exports.get(id) !== undefined || isServed(ctx, id))
-    refuse(`Block export id '${id}' is already in use`);
-  const node = lookupNode(ctx, undefined, String(args['node-name']));
-  if (!ctx.q.nbdServer) refuse('NBD server not running');
-  const writable = args['writable'] === true;
-  if (writable && node.readOnly) refuse('Cannot export read-only node as writable');
-  const perm = CONSISTENT_READ | (writable ? WRITE : 0);
-  const { shared } = EXPORT_NEEDS;
-  ctx.q.edit('exports').set(id, {
-    id,
-    type: String(args['type']),
-    node: node.name,
-    writable,
-    shuttingDown: false,
-  });
-  const edge = { kind: 'export', parent: id, role: 'root', perm } as const;
-  addUser(ctx, node.name, { ...edge, shared: ALL_PERMISSIONS });
-  checkPermissions(ctx, [node.name]);
-  // The server forbids resizing in a second step, which decides what an error names.
-  patchNode(ctx, node.name, { parents: [{ ...edge, shared }, ...node.parents] });
-  checkPermissions(ctx, [node.name]);
-  return {};
-}
-
-export function blockExportDel(ctx: Context, args: Arguments): Json {
-  const id = String(args['id']);
-  if (isServed(ctx, id)) return removeServed(ctx, id);
-  if (ctx.q.exports.get(id) === undefined) refuse(`Export '${id}' is not found`);
-  removeExport(ctx, id);
-  return {};
-}
-
-/** Whether a storage daemon was started with this export. */
-function isServed(ctx: Context, id: string): boolean {
-  return ctx.profile.servesExports && ctx.q.devices.has(id);
-}
-
-function removeServed(ctx: Context, id: string): Json {
-  const path = ctx.q.devices.get(id)?.path ?? '';
-  const node = ctx.q.backends.get(path)?.node;
-  ctx.q.edit('devices').delete(id);
-  ctx.q.edit('backends').delete(path);
-  if (node !== undefined) removeUser(ctx, node, 'backend', path);
-  ctx.emit('BLOCK_EXPORT_DELETED', { id });
-  return {};
-}
-
-function removeExport(ctx: Context, id: string): void {
-  const block = ctx.q.exports.get(id);
-  if (block === undefined) return;
-  ctx.q.edit('exports').delete(id);
-  removeUser(ctx, block.node, 'export', id);
-  ctx.emit('BLOCK_EXPORT_DELETED', { id });
 }
 
 /** Whether a temporary user that writes would be in conflict with those that are there. */

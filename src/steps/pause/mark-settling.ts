@@ -1,7 +1,8 @@
 /**
  * A mark in QEMU itself, put there right before the mirrors are ended: the guest is paused, and each of them followed
  * it to the last byte. A mirror found ended without this mark was ended earlier by a third party, and one of its sides
- * may lack what the guest has written since. The journal cannot tell: during the pause its records are not waited for.
+ * may lack what the guest has written since. It keeps how much the guest had written by then, by which a later process knows one that
+ * was resumed and stopped again meanwhile. The journal cannot tell: during the pause its records are not waited for.
  */
 
 import { STATS, writesIn } from '../../guest/guest-writes.ts';

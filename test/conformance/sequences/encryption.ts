@@ -23,6 +23,16 @@ const open = (name: string, more: Message = {}): SequenceLine => [
   'blockdev-add',
   { driver: 'qcow2', 'node-name': name, file: `${name}-file`, ...more },
 ];
+/** What the guest has written is on the mirror's target, which is in front of the disk then. */
+const mirroredTo = (target: string): readonly SequenceLine[] => [
+  guest('write -P 5 0 128k'),
+  ['blockdev-mirror', { 'job-id': 'm', device: 'disk0', target, sync: 'full' }],
+  wait('m', 'ready'),
+  ['block-job-complete', { device: 'm' }],
+  wait('m', 'gone'),
+  guest('read -P 5 0 128k'),
+  ['query-block'],
+];
 const nodes: SequenceLine = ['query-named-block-nodes', { flat: true }];
 
 const LUKS_ALONE = {
@@ -129,13 +139,7 @@ export const ENCRYPTION: readonly Sequence[] = [
         ...format(name, { ...luks('s0'), ...strength }),
         open(name, { encrypt: luks('s0'), backing: null }),
       ]),
-      guest('write -P 5 0 128k'),
-      ['blockdev-mirror', { 'job-id': 'm', device: 'disk0', target: 't', sync: 'full' }],
-      wait('m', 'ready'),
-      ['block-job-complete', { device: 'm' }],
-      wait('m', 'gone'),
-      guest('read -P 5 0 128k'),
-      ['query-block'],
+      ...mirroredTo('t'),
       ['blockdev-snapshot', { node: 't', overlay: 'o' }],
       guest('write -P 6 64k 64k'),
       guest('read -P 5 0 64k'),
@@ -157,16 +161,6 @@ export const ENCRYPTION: readonly Sequence[] = [
   {
     title: LUKS_ALONE.mirrored,
     without: ['11.1'],
-    lines: [
-      ...LUKS_ALONE.lines,
-      guest('write -P 5 0 128k'),
-      ['blockdev-mirror', { 'job-id': 'm', device: 'disk0', target: 'l', sync: 'full' }],
-      wait('m', 'ready'),
-      ['block-job-complete', { device: 'm' }],
-      wait('m', 'gone'),
-      guest('read -P 5 0 128k'),
-      ['query-block'],
-      ['x-debug-query-block-graph'],
-    ],
+    lines: [...LUKS_ALONE.lines, ...mirroredTo('l'), ['x-debug-query-block-graph']],
   },
 ];
