@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -29,10 +38,10 @@ describe.each(FILE_ACTS.map(how => ({ how })))('a third party: $how', ({ how }) 
     expect(statSync(path, { throwIfNoEntry: false })?.ino === inode).toBe(how === 'directory link');
     expect(leadsElsewhere(act, path)).toBe(how !== 'directory link');
     expect(leadsElsewhere(act, '/elsewhere/new.qcow2')).toBe(false);
-    putBack(act);
+    putBack(act, made);
     expect(statSync(path).ino).toBe(inode);
     expect(changedOf(act, made)).toEqual([]);
-    putBack(act);
+    putBack(act, made);
     expect(readFileSync(path, 'utf8')).toBe('the right one');
   });
 });
@@ -45,21 +54,32 @@ test.each(['file replace', 'file recreate', 'directory replace'])(
     expect(Object.keys(made)).toContain(path);
     writeFileSync(path, 'written to');
     expect(changedOf(act, made)).toEqual([path]);
-    putBack(act);
+    putBack(act, made);
     expect(changedOf(act, made)).toEqual([path]);
   },
 );
 
 test('what was made in the other directory since leads where it is, and comes along when the right one is put back', () => {
   const act = { how: 'directory replace', path };
-  actOnFile(act);
+  const made = madeIn([actOnFile(act)]);
   const since = join(dirname(path), 'since.qcow2');
   writeFileSync(since, 'made since');
   expect(leadsElsewhere(act, since)).toBe(false);
   expect(leadsElsewhere(act, path)).toBe(true);
-  putBack(act);
+  putBack(act, made);
   expect(readFileSync(since, 'utf8')).toBe('made since');
   expect(statSync(path).ino).toBe(inode);
+});
+
+test('a copy of what was to be gone soon stays with the third party that made it, when the right directory is put back', () => {
+  const act = { how: 'directory replace', path };
+  const unfinished = join(dirname(path), '.claim.unfinished');
+  writeFileSync(unfinished, 'begun');
+  const made = madeIn([actOnFile(act)]);
+  unlinkSync(join(`${dirname(path)}-theirs-aside`, '.claim.unfinished'));
+  putBack(act, made);
+  expect(existsSync(unfinished)).toBe(false);
+  expect(changedOf(act, made)).toEqual([]);
 });
 
 test('nothing is done to a file that is not there', () => {

@@ -96,16 +96,17 @@ export function leadsElsewhere({ how, path }: FileAct, name: string): boolean {
 
 /**
  * As an administrator does: what a third party has put there goes aside, and the right one gets its name again; with a directory what
- * was made in the other one since.
+ * was made in the other one since. What that party has copied there is still its own, also where nothing else has that name by now.
  */
-export function putBack({ how, path }: FileAct): void {
+export function putBack({ how, path }: FileAct, made: Made): void {
   const name = how.startsWith('directory') ? dirname(path) : path;
   if (!existsSync(asideOf(name))) return;
   if (how === 'directory link') unlinkSync(name);
   else if (existsSync(name)) renameSync(name, ownOf(name));
   renameSync(asideOf(name), name);
   if (how !== 'directory replace') return;
-  const since = readdirSync(ownOf(name)).filter(file => !existsSync(join(name, file)));
+  const isCopied = (file: string) => made[join(name, file)] === hashOf(join(ownOf(name), file));
+  const since = readdirSync(ownOf(name)).filter(file => !existsSync(join(name, file)) && !isCopied(file));
   for (const file of since) renameSync(join(ownOf(name), file), join(name, file));
 }
 

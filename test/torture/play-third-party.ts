@@ -10,7 +10,7 @@ import { diskNames, groupName, sagaToken } from '../../src/plan/names.ts';
 import { sleep, systemClock } from '../../src/qmp/clock.ts';
 import type { Json } from '../../src/qmp/transport.ts';
 import type { Arena } from './arena.ts';
-import { actOnFile, type FileAct, isFileAct, putBack } from './file-acts.ts';
+import { actOnFile, type FileAct, isFileAct, madeIn, putBack } from './file-acts.ts';
 import { judgeNames } from './judge-names.ts';
 import { judgeAmongThirdParties, judgeImagesLeft, type ThirdPartyCase } from './judge-third-party.ts';
 import { type Heard, note, outcomeOf, SAGA_DEADLINE_MS, takeOver, why } from './lives.ts';
@@ -48,7 +48,7 @@ export async function playThirdParty(arena: Arena, round: Round, id: string): Pr
   let last = first.ended;
   const hasQemu = () => isAlive(arena);
   const atFiles = act && { act, ...(await judgeNames(arena.vm, of, act, last)) };
-  if (act !== undefined) putBack(act);
+  if (act !== undefined) putBack(act, madeIn(first.answers));
   const goOn = async (order: 'resume' | 'abort') => {
     await awaitMigration(arena);
     last = await takeOver(arena, { ...round, seed: 0 }, place, said, order);
