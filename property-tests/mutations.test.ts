@@ -14,6 +14,7 @@ import { newFile } from '../src/fuzz/scenario/wish-files.ts';
 import { removeFile } from '../src/images/files.ts';
 import type { DiskPlan } from '../src/plan/plan.ts';
 import type { Json } from '../src/qmp/transport.ts';
+import { RING } from '../src/sim/machine/ring.ts';
 import { ALL_STEPS, type StepName } from '../src/steps/all-steps.ts';
 import type { Step, StepContext } from '../src/steps/step/step.ts';
 import { often } from '../test/tiers/tier.ts';
@@ -190,6 +191,13 @@ const rebasing = (...faults: Scenario['faults']): Scenario => ({
   guest: { ...PLAIN['a revert'].guest, bus: 'scsi-hd', iothreads: true },
   faults,
 });
+
+/** A revert behind which a third party resumes a guest that writes over all that it has read before the end is looked at. */
+const RESUMED_BEHIND_A_REVERT: Scenario = {
+  ...PLAIN['a revert'],
+  pace: { ...PLAIN['a revert'].pace, guestWriteMs: 0.02 },
+  faults: [{ kind: 'otherClient', execute: 'cont', at: { when: 'before', nth: 1 }, from: 'closeOldNodes' }],
+};
 
 const SNAPSHOTS = () => drawn({ operations: ['snapshot'] });
 const REVERTS = () => drawn({ operations: ['revert'] });
@@ -470,6 +478,22 @@ const DEFECTS_OF_STAGES: typeof DEFECTS = [
               .flatMap(disk => disk.chain)
               .map(async ({ file }) => ({ file, identity: (await files?.stat(file))?.identity ?? '' })),
           ),
+      })),
+    laws: ['nothing lost'],
+  },
+  {
+    what: 'new overlays of a revert that hide what the older images hold, from a guest that writes over all of it',
+    scenarios: () => [RESUMED_BEHIND_A_REVERT],
+    spoil: () =>
+      spoil('createImages', step => ({
+        do: async (context: Parameters<Step['do']>[0], todo: Parameters<Step['do']>[1]) => {
+          const outcome = await step.do(context, todo);
+          for (const { goal } of todo)
+            await context.qmp.execute('human-monitor-command', {
+              'command-line': `qemu-io ${goal} "write -P 7 ${RING.offset} ${RING.sectors * RING.sectorBytes}"`,
+            });
+          return outcome;
+        },
       })),
     laws: ['nothing lost'],
   },

@@ -151,12 +151,13 @@ test('a guest that runs notices what it has lost, also where it writes over that
   expect(sim.world.guest.misreads).toEqual([]);
   await to.execute('cont');
   await sim.advance(20);
-  const { misreads } = sim.world.guest;
-  expect(misreads).toEqual([expect.objectContaining({ disk: 1 })]);
-  expect(misreads.every(({ held, wrote }) => held < wrote)).toBe(true);
+  const misreads = [...sim.world.guest.misreads];
+  expect(misreads.length).toBeGreaterThan(0);
+  expect(misreads.every(({ disk, held, wrote }) => disk === 1 && held < wrote)).toBe(true);
+  expect(new Set(misreads.map(({ atMs }) => atMs)).size).toBe(1);
   // It goes on from there: what it has noticed once is no news.
   await to.execute('stop');
   await to.execute('cont');
   await sim.advance(20);
-  expect(sim.world.guest.misreads).toHaveLength(1);
+  expect(sim.world.guest.misreads).toHaveLength(misreads.length);
 });

@@ -70,7 +70,7 @@ export function judgeRevertedAfterPowerCut(
 }
 
 /** The older image of a disk, which is below its new overlay. */
-function putBackOn(account: Judged, disk: number): string {
+export function putBackOn(account: Pick<Account, 'scenario' | 'coveredFirst'>, disk: number): string {
   const [set] = newSetsOf(askedOf(account));
   return set(disk)[1] ?? '';
 }

@@ -19,7 +19,7 @@ export interface Misread {
 type Plane = DataPlane & { readonly q: Qemu };
 
 export class ReadBack {
-  /** The first of each look, oldest first. */
+  /** Oldest first; those of one look have one moment. */
   readonly misreads: Misread[] = [];
   /** The state in which all was read last; undefined where the guest has not run since. */
   #seen: Pick<Qemu, 'nodes' | 'backends'> | undefined;
@@ -41,7 +41,6 @@ export class ReadBack {
       const node = backends.get(disk)?.node;
       return node === undefined ? undefined : readNode({ ...plane, q }, node); // one that has left reads nothing
     });
-    let first: Misread | undefined;
     for (let wrote = Math.max(1, acknowledged - places + 1); wrote <= acknowledged; wrote += 1) {
       const disk = wrote % disks.length;
       const image = images[disk];
@@ -50,8 +49,7 @@ export class ReadBack {
       const instead = this.#instead.get(wrote % places);
       if (held === (instead?.wrote === wrote ? instead.held : wrote)) continue;
       this.#instead.set(wrote % places, { wrote, held });
-      first ??= { atMs, disk, held, wrote };
+      this.misreads.push({ atMs, disk, held, wrote });
     }
-    if (first !== undefined) this.misreads.push(first);
   }
 }
