@@ -136,11 +136,18 @@ async function compareWith(
  * disk behind for longer, or has run unwatched.
  */
 function wasMirrored({ plan, records }: Part, begunMs: number, times: Times, images: Images): boolean {
-  if (!hasMirrors(plan)) return false;
+  if (!hasMirrors(plan) || !wereBegun(records)) return false;
   const { untilMs, nextByMs } = watchedUntil(records, begunMs, WATCH_MS);
   const { takenAtMs, laterAtMs } = times;
   return laterAtMs <= untilMs || (laterAtMs <= nextByMs && laterAtMs - takenAtMs <= images.inFlightMs);
 }
+
+/** Whether the journal knows of anything that copies into new images: nothing is sent before it does, and they are empty till then. */
+function wereBegun(records: readonly JournalRecord[]): boolean {
+  return records.some(({ kind, step }) => kind === 'intent' && COPIES.has(step));
+}
+
+const COPIES: ReadonlySet<string> = new Set(['streamIntoTargets', 'mirrorDisks']);
 
 /** The last moment of which a process that died without a word could still have been about to tell. */
 function missedUntil({ records }: Part, begunMs: number): number {
