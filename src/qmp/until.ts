@@ -19,8 +19,13 @@ export interface UntilOptions {
    * pause. All other waits count only what they could have heard ({@link startPatience}).
    */
   readonly byWallClock?: boolean;
-  /** Looks again this often even if no event comes (default 1000). */
+  /**
+   * Looks again this often even if no event comes (default 1000). A wait that lasts is looked at ever more seldom, so that what QEMU
+   * refuses for long makes no work for it: it ends at most a twentieth of its time late, and never more than a second.
+   */
   readonly pollMs?: number;
+  /** Looks as often to the end: for what may be so for a moment only. */
+  readonly steady?: boolean;
   /** Ends the wait with ABORTED, or with its reason where that is an error of this package. */
   readonly signal?: AbortSignal;
 }
@@ -29,6 +34,12 @@ export interface UntilOptions {
 export type Watch = (onSign: (event: QmpEvent | undefined) => void) => () => void;
 
 const POLL_MS = 1_000;
+const LATE_SHARE = 1 / 20;
+
+/** How long a wait that has lasted so long may sleep. */
+function sleepMs(pollMs: number, lastedMs: number): number {
+  return Math.max(pollMs, Math.min(lastedMs * LATE_SHARE, POLL_MS));
+}
 
 /** What a wait is ended with by a signal that has aborted. */
 export function abortedBy({ reason }: AbortSignal, what: string): BlocksagaError {
@@ -45,8 +56,16 @@ export async function repeatUntil<T>(
   options: UntilOptions,
 ): Promise<T> {
   const { clock } = connection;
-  const { wakeOn, wakeIf, deadlineMs, byWallClock = false, pollMs = POLL_MS, signal } = options;
-  const deadline = clock.now() + deadlineMs;
+  const {
+    wakeOn,
+    wakeIf,
+    deadlineMs,
+    byWallClock = false,
+    pollMs = POLL_MS,
+    steady = false,
+    signal,
+  } = options;
+  const began = clock.now();
   let woken = false;
   let passed = false;
   let endSleep = () => {};
@@ -71,12 +90,13 @@ export async function repeatUntil<T>(
       connection.assertOpen();
       const value = await check();
       if (value !== undefined) return value;
-      const leftMs = byWallClock ? deadline - clock.now() : pollMs;
+      const lastedMs = clock.now() - began;
+      const leftMs = byWallClock ? deadlineMs - lastedMs : Number.POSITIVE_INFINITY;
       if (wasPassed || leftMs <= 0)
         throw new BlocksagaError('DEADLINE', `waited ${deadlineMs} ms in vain for ${what}`);
       if (woken) continue;
       await new Promise<void>(resolve => {
-        const cancel = clock.after(Math.min(pollMs, leftMs), resolve);
+        const cancel = clock.after(Math.min(steady ? pollMs : sleepMs(pollMs, lastedMs), leftMs), resolve);
         endSleep = () => {
           cancel();
           resolve();

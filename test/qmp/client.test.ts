@@ -361,6 +361,30 @@ describe('until', () => {
     expect(clock.pending).toBe(0);
   });
 
+  test.each([
+    ['is looked at ever more seldom, and ends no more than a twentieth of its time late', false],
+    ['is looked at as often to its end where it says so', true],
+  ] as const)('a wait that lasts %s', async (_what, steady) => {
+    const { client, clock } = await open();
+    const looks: number[] = [];
+    const check = async () => {
+      looks.push(clock.now());
+      return undefined;
+    };
+    const deadlineMs = 60_000;
+    const failure = expect(
+      client.until('the test', check, { wakeOn: [], deadlineMs, pollMs: 20, steady }),
+    ).rejects.toMatchObject({ code: 'DEADLINE' });
+    await clock.advance(deadlineMs);
+    await failure;
+    const gaps = looks.slice(1).map((at, nth) => ({ at, gap: at - (looks[nth] ?? 0) }));
+    if (steady) return expect(gaps.slice(0, -1).every(({ gap }) => gap === 20)).toBe(true);
+    expect(gaps.filter(({ at, gap }) => gap > Math.max(20, Math.min(at / 20, 1_000)))).toEqual([]);
+    expect(gaps.slice(0, 20).every(({ gap }) => gap === 20)).toBe(true);
+    expect(looks.length).toBeLessThan(200);
+    expect(looks.at(-1)).toBe(deadlineMs);
+  });
+
   test('ends at once when the signal aborts or the connection ends', async () => {
     const { client, fake } = await open();
     const controller = new AbortController();

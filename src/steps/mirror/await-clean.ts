@@ -78,7 +78,7 @@ export async function awaitDirty(
         await hurry?.();
         return undefined;
       },
-      { wakeOn: [], ...within, ...definedOnly({ signal }) },
+      { wakeOn: [], steady: true, ...within, ...definedOnly({ signal }) },
     );
   } catch (error) {
     if (!(error instanceof BlocksagaError) || error.code !== 'DEADLINE') throw error;
