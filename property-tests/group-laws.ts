@@ -1,7 +1,7 @@
 /** What must be true of every group, judged by the world: see docs/groups.md. Each gives what is wrong, or undefined. */
 import { judgeWrites } from '../src/fuzz/laws/judge-writes.ts';
 import type { Fault } from '../src/sim/monitor/faults.ts';
-import { type SentCommand, VMS } from '../test/engine/group-stage.ts';
+import { type SentCommand, THEIR_CONT, VMS } from '../test/engine/group-stage.ts';
 import { isNamed, MAX_BLACKOUT_MS, type Played } from './group-scene.ts';
 
 type Law = (played: Played) => string | undefined;
@@ -38,6 +38,9 @@ function isGo({ bases, pauses, scene }: Played, { guest, world }: SentCommand, a
   return fronts.length > 0 && fronts.every((file, disk) => file !== bases[guest]?.[disk]);
 }
 
+/** By these a guest is resumed. */
+const RESUMES: ReadonlySet<string> = new Set(['cont', THEIR_CONT]);
+
 export const GROUP_LAWS = {
   /** G1: all disks of all guests are on one side, and it is the one that the journal and the result tell. */
   'all or none': ({ sides, decided, told }) => {
@@ -49,10 +52,13 @@ export const GROUP_LAWS = {
     return undefined;
   },
 
-  /** G1: what the images of a committed group hold is what all guests had written at one instant, at which none ran. */
+  /**
+   * G1: what the images of a committed group hold is what all guests had written at one instant, at which none ran. A third party may resume
+   * the first behind it, right in front of the group.
+   */
   'one instant': played => {
     if (played.decided !== 'committed') return undefined;
-    const go = played.pauses.find((each, at) => each.verb === 'cont' && isGo(played, each, at));
+    const go = played.pauses.find((each, at) => RESUMES.has(each.verb) && isGo(played, each, at));
     // Guests that a third party has stopped are not resumed.
     if (go === undefined)
       return played.scene.guests.every(isStopped)
@@ -68,6 +74,26 @@ export const GROUP_LAWS = {
       if (why !== undefined) return `guest ${VMS[at]}: ${why}`;
       if (upTo !== acknowledged)
         return `the images of ${VMS[at]} go up to ${upTo}, it had written ${acknowledged}`;
+    }
+    return undefined;
+  },
+
+  /** I3 of each guest: whenever it runs it reads what it has written, and so does the next boot of one whose QEMU is dead. */
+  'nothing lost': ({ stage, boots }) => {
+    for (const [at, files] of boots) {
+      const { world } = stage.sims[at] ?? {};
+      if (world === undefined) continue;
+      const contents = new Map(files.map((file, disk) => [disk, world.readFile(file)] as const));
+      const { upTo, why } = judgeWrites(contents, files.length);
+      const { acknowledged } = world.guest;
+      if (why !== undefined || upTo !== acknowledged)
+        return `guest ${VMS[at]} is to be booted from write ${upTo} of ${acknowledged}${why === undefined ? '' : `: ${why}`}`;
+    }
+    for (const [at, { world }] of stage.sims.entries()) {
+      const [misread] = world.guest.misreads;
+      if (misread === undefined) continue;
+      const { disk, held, wrote, atMs } = misread;
+      return `guest ${VMS[at]} ran at ${atMs} ms and read write ${held} from disk ${disk}, where it had written ${wrote}`;
     }
     return undefined;
   },

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Rendezvous } from '../src/engine/rendezvous.ts';
 import { BlocksagaError } from '../src/errors.ts';
+import { setDrive } from '../src/guest/set-drive.ts';
 import { ALL_STEPS } from '../src/steps/all-steps.ts';
 import type { Barrier } from '../src/steps/step/barrier.ts';
 import type { Step, StepContext } from '../src/steps/step/step.ts';
@@ -53,6 +54,7 @@ interface Kind {
   readonly isCloned: boolean;
   readonly resumed: readonly GroupScene[];
   readonly dead: readonly GroupScene[];
+  readonly rested: readonly GroupScene[];
   readonly drawn: readonly GroupScene[];
 }
 
@@ -77,9 +79,25 @@ function kindOf(isCloned: boolean, last: string, decides: number): Kind {
       ({ diesAt }) => diesAt,
       decides,
     ),
+    /** The process dies in the pause, and a third party resumes the first guest before the next one comes. */
+    rested: nearestFirst(
+      range(12, 280, 1).map(diesAt => ({
+        ...plain,
+        ...{ diesAt, restMs: REST_MS },
+        guests: [
+          { faults: [{ kind: 'otherClient', at: { when: 'at', ms: REST_MS }, execute: 'cont' }] },
+          {},
+        ] as const,
+      })),
+      ({ diesAt }) => diesAt,
+      decides,
+    ),
     drawn: ALL_DRAWN.filter(scene => scene.isCloned === isCloned),
   };
 }
+
+/** Behind all that the first process has done. */
+const REST_MS = 500;
 
 const SNAPSHOTS = kindOf(false, 'transaction', 154);
 const CLONES = kindOf(true, 'block-job-cancel', 190);
@@ -114,7 +132,7 @@ interface Defect {
   readonly title: string;
   readonly laws: readonly string[];
   /** Where it shows; in drawn ones unless said. */
-  readonly groups?: 'resumed' | 'dead' | 'drawn';
+  readonly groups?: 'resumed' | 'dead' | 'rested' | 'drawn';
   /** Of which kind it is; of both unless said. */
   readonly of?: Kind;
   spoil(): void;
@@ -174,6 +192,33 @@ const DEFECTS: readonly Defect[] = [
     },
   },
   {
+    title: 'a guest is put back on its images without what it has written on its overlays',
+    laws: ['nothing lost'],
+    groups: 'rested',
+    of: SNAPSHOTS,
+    spoil() {
+      const taking = sound.takeSnapshotInPause as Step;
+      steps.takeSnapshotInPause = {
+        ...taking,
+        async undo({ qmp, plan }: StepContext) {
+          await qmp.execute('stop');
+          // An image that an overlay stands on takes no writes, and gets them back once nothing stands on it.
+          const reopened = (node: string, more: object) => {
+            const options = [{ driver: 'qcow2', 'node-name': node, file: `${node}-file`, ...more }] as const;
+            return { execute: 'blockdev-reopen', arguments: { options } } as const;
+          };
+          for (const { node, names } of plan.disks)
+            await qmp.pipeline([
+              reopened(names.image, { backing: null }),
+              reopened(node, { 'read-only': false }),
+            ]);
+          for (const disk of plan.disks) await qmp.pipeline([setDrive(disk, disk.node)]);
+          await qmp.execute('cont');
+        },
+      } as Step;
+    },
+  },
+  {
     title: 'each member commits on its own answer',
     laws: ['all or none'],
     spoil: () => spoilBarrier({ confirmed: atOnce }),
@@ -210,7 +255,7 @@ describe.each([
 
   test('and what is sound breaks no law in any of these', async () => {
     const laws = Object.keys(GROUP_LAWS);
-    const groups = [...kind.resumed, ...kind.dead, ...kind.drawn];
+    const groups = [...kind.resumed, ...kind.dead, ...kind.rested, ...kind.drawn];
     expect(
       await broken(
         laws,

@@ -21,6 +21,8 @@ export interface GroupScene {
   readonly diesAt: number | null;
   /** At which of them the first member is asked to roll back. */
   readonly abortAt: number | null;
+  /** How long it takes until the next process comes; what third parties do by the clock is done until then. */
+  readonly restMs?: number;
   readonly order: readonly number[];
   /** Whose QEMUs are killed when the process has ended. */
   readonly killed: readonly number[];
@@ -38,6 +40,8 @@ export interface Played {
   readonly decided: string | undefined;
   /** On which side each guest is, or is to be booted; `mixed` where its own disks differ. */
   readonly sides: readonly ('old' | 'new' | 'mixed')[];
+  /** By guest whose QEMU is dead, the images that it is to be booted from. */
+  readonly boots: ReadonlyMap<number, readonly string[]>;
   readonly open: readonly string[];
   /** All that the members' results say is left. */
   readonly named: readonly string[];
@@ -121,6 +125,7 @@ export async function playGroup(scene: GroupScene): Promise<Played> {
   const told = await clock.run(Promise.race([ended, first.died.then(() => null)]));
   const pauses = [...stage.pauses];
   if (first.left() === undefined) first.die();
+  if (scene.restMs !== undefined) await sims[0]?.advance(scene.restMs);
   for (const sim of sims) sim.endFaults();
   for (const at of scene.killed) sims[at]?.kill();
   const second = stage.process(first.left());
@@ -144,7 +149,7 @@ export async function playGroup(scene: GroupScene): Promise<Played> {
     await clock.run((await clock.run(second.engine.resumeGroup('g'))).result);
   const named = leftoversIn(journal);
   return {
-    ...{ scene, stage, bases, told, pauses, named },
+    ...{ scene, stage, bases, told, pauses, named, boots },
     decided: journal.saga('g')?.state,
     sides: sidesOf({ scene, stage, bases, boots, named }),
     open: [...journal.sagas({ state: 'open' }), ...journal.sagas({ state: 'needsRecovery' })].map(
@@ -179,9 +184,7 @@ export function sidesOf({
   bases,
   boots,
   named,
-}: Pick<Played, 'scene' | 'stage' | 'bases' | 'named'> & {
-  readonly boots: ReadonlyMap<number, readonly string[]>;
-}): Played['sides'] {
+}: Pick<Played, 'scene' | 'stage' | 'bases' | 'named' | 'boots'>): Played['sides'] {
   return stage.sims.map(({ world }, at) => {
     const files = world.alive ? world.fronts().map(({ path }) => path) : boots.get(at);
     const isNew = (file: string, disk: number) => file !== bases[at]?.[disk];

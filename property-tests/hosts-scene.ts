@@ -121,12 +121,13 @@ async function play(scene: HostsScene, stage: Stage): Promise<Played> {
   const told = tolds.filter(each => each !== null && each !== 'needsRecovery');
   const { journal } = leading;
   const named = [leading, following].flatMap(life => leftoversIn(life.journal));
+  const boots = new Map([...leading.boots, ...following.boots]);
   return {
     ...{ scene: { ...scene, diesAt: scene.diesAt ?? scene.followerDiesAt }, stage, bases },
     told: new Set(told).size > 1 ? told.join(' and ') : (told[0] ?? null),
     pauses: stage.pauses.filter(({ atMs }) => atMs <= Math.min(leading.endedMs, following.endedMs)),
     decided: journal.saga('g')?.state,
-    sides: sidesOf({ scene, stage, bases, boots: new Map([...leading.boots, ...following.boots]), named }),
+    ...{ boots, sides: sidesOf({ scene, stage, bases, boots, named }) },
     named,
     open: [leading, following].flatMap(({ journal: own }) =>
       [...own.sagas({ state: 'open' }), ...own.sagas({ state: 'needsRecovery' })].map(({ id }) => id),

@@ -7,6 +7,7 @@ import type { Connect, Transport } from '../../src/qmp/transport.ts';
 import { createSim, type Sim } from '../../src/sim/create-sim.ts';
 import { createVirtualClock, type VirtualClock } from '../../src/sim/host/virtual-clock.ts';
 import type { Fault } from '../../src/sim/monitor/faults.ts';
+import type { SimOptions } from '../../src/sim/sim-options.ts';
 import type { ProfileName } from '../../src/sim/state/profiles.ts';
 
 export const VMS = ['a', 'b', 'c', 'd'] as const;
@@ -16,7 +17,12 @@ export interface StagedGuest {
   readonly profile?: ProfileName;
   readonly disks?: number;
   readonly faults?: readonly Fault[];
+  /** How fast its QEMU answers and it writes; as the simulator has it unless said. */
+  readonly timing?: NonNullable<SimOptions['timing']>;
 }
+
+/** The verb of a third party's `cont`, among what was sent. */
+export const THEIR_CONT = 'cont of a third party';
 
 /** A command that was sent: to which guest, when, and what the world was like right before. */
 export interface SentCommand {
@@ -40,12 +46,20 @@ export class Stage {
   /** The commands, by name. */
   readonly sent: string[] = [];
 
-  /** The `stop` and `cont` among them. */
+  /** The `stop` and `cont` among them, and each `cont` of a third party to a guest that did not run. */
   readonly pauses: SentCommand[] = [];
 
   constructor(guests: readonly StagedGuest[]) {
     const shared = { profile: '10.0', sizeBytes: 4 * 1024 * 1024, disks: 2, clock: this.clock } as const;
-    this.sims = guests.map((guest, at) => createSim({ ...shared, ...guest, directory: `/${VMS[at]}` }));
+    this.sims = guests.map((guest, at) =>
+      createSim({
+        ...{ ...shared, ...guest, directory: `/${VMS[at]}` },
+        onFault: fault => {
+          const isCont = fault.kind === 'otherClient' && fault.execute === 'cont';
+          if (isCont && this.sims[at]?.world.running === false) this.#note(at, THEIR_CONT);
+        },
+      }),
+    );
   }
 
   /** Two guests; the faults are the second one's. */
@@ -55,7 +69,10 @@ export class Stage {
 
   #sent(guest: number, verb: string): void {
     this.sent.push(verb);
-    if (verb !== 'stop' && verb !== 'cont') return;
+    if (verb === 'stop' || verb === 'cont') this.#note(guest, verb);
+  }
+
+  #note(guest: number, verb: string): void {
     const world = this.sims.map(sim => ({
       fronts: sim.world.alive ? sim.world.fronts().map(({ path }) => path) : [],
       running: sim.world.alive && sim.world.running,
