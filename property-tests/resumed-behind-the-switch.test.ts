@@ -146,3 +146,39 @@ describe.each([
     }
   });
 });
+
+/** The first process dies when its `stop` has been carried out, in front of its mark; the next one at some write behind its own. */
+const DEATHS_BEHIND_MARK = [5, 6, 7, 8];
+const BETWEEN_LIVES_MS = { cont: 36, stop: 39 } as const;
+
+describe.each(['a copy that reopens filters', 'a commit of active images that reopens filters'] as const)(
+  '%s, whose second process dies in the pause of the first',
+  name => {
+    test('loses nothing of a guest that is resumed and stopped again before the third one looks', async () => {
+      const faults = (['cont', 'stop'] as const).map(
+        (execute): PlannedFault => ({
+          ...{
+            kind: 'otherClient',
+            at: { when: 'at', ms: BETWEEN_LIVES_MS[execute] },
+            execute,
+            arguments: {},
+          },
+          from: 'pauseGuest',
+        }),
+      );
+      for (const nth of DEATHS_BEHIND_MARK) {
+        const scenario: Scenario = {
+          ...PLAIN[name],
+          pace: { ...SLOWLY, guestWriteMs: 0.05 },
+          lingerMs: 2,
+          faults,
+          deaths: [
+            { at: 'send', nth: 3, from: 'pauseGuest' },
+            { at: 'send', nth, from: 'endMirrorsInPlace' },
+          ],
+        };
+        expect(await wrongs(scenario), `${nth}`).toBe('');
+      }
+    });
+  },
+);

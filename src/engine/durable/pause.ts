@@ -7,7 +7,7 @@ import { isLive } from '../../guest/migration.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Clock } from '../../qmp/clock.ts';
 import type { ActAndLook } from '../../qmp/jobs.ts';
-import { hasWrittenSince, retractSettling } from '../../steps/pause/mark-settling.ts';
+import { retractSettling, writtenSince } from '../../steps/pause/mark-settling.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 import { LEAST_MS } from '../connection/pause-bound.ts';
 
@@ -177,7 +177,9 @@ export class Pause {
     this.#reentered = true;
     if (!isFree) {
       // Who has resumed it meanwhile, and stopped it, has had it write to the side that it was on.
-      if (await hasWrittenSince({ qmp, plan })) await this.#ranUnseen({ qmp, plan }, record);
+      const { writes, hasRun } = await writtenSince({ qmp, plan });
+      this.#writes = writes;
+      if (hasRun) await this.#ranUnseen({ qmp, plan }, record);
       return;
     }
     // The next process finds the guest paused again, and must not take both sides of a disk for the same by that mark.

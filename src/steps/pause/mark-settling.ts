@@ -41,8 +41,7 @@ export function settlingMark({
   writesAtStop,
 }: Pick<StepContext, 'plan' | 'writesAtStop'>): readonly Command[] {
   if (!isMarkedSettling(plan)) return [];
-  const writes = writesAtStop();
-  return [markWith(settlingName(plan.token), writes === undefined ? UNKNOWN : writes + 1)];
+  return [markWith(settlingName(plan.token), numberOf(writesAtStop()))];
 }
 
 /** Whether such a mark is put, which is to tell what the guest had written by then. */
@@ -50,8 +49,12 @@ export function isMarkedSettling({ marksQemu, group }: Plan): boolean {
   return marksQemu && group === undefined;
 }
 
-/** How much the guest had written when it was stopped is not in the mark: it was stopped by an earlier process, or release. */
+/** How much the guest had written when it was stopped is not in the mark, or QEMU does not say how much it has by now. */
 const UNKNOWN = 0;
+
+function numberOf(writes: number | undefined): number {
+  return writes === undefined ? UNKNOWN : writes + 1;
+}
 
 async function isThere({ qmp, plan }: Settling): Promise<boolean> {
   if (!plan.marksQemu) return false;
@@ -59,17 +62,37 @@ async function isThere({ qmp, plan }: Settling): Promise<boolean> {
   return objects.some(object => object.name === settlingName(plan.token));
 }
 
-/** It is there, and the guest has written nothing since: one may have been resumed and stopped again while nothing looked. */
+/**
+ * It is there, and the guest has written nothing since: one may have been resumed and stopped again while nothing looked. Where that
+ * cannot be told it proves nothing, but for a storage daemon, which has no guest.
+ */
 async function isSettling(context: Settling): Promise<boolean> {
-  return (await isThere(context)) && !(await hasWrittenSince(context));
+  if (!(await isThere(context))) return false;
+  if (context.plan.withoutGuest) return true;
+  const { atStop, byNow } = await lookAtWrites(context);
+  return atStop !== UNKNOWN && atStop === byNow;
 }
 
-/** Whether the guest has written since the saga stopped it, as the mark and QEMU's count tell; false where there is no such mark. */
-export async function hasWrittenSince({ qmp, plan }: Settling): Promise<boolean> {
-  if (!isMarkedSettling(plan)) return false;
+/** For a process that comes back into a pause: what the guest has written by now, and whether the mark says less of its `stop`. */
+export async function writtenSince({ qmp, plan }: Settling): Promise<Written> {
+  if (!isMarkedSettling(plan) || plan.withoutGuest) return { writes: undefined, hasRun: false };
+  const { atStop, byNow } = await lookAtWrites({ qmp, plan });
+  return {
+    writes: byNow === UNKNOWN ? undefined : byNow - 1,
+    hasRun: atStop !== UNKNOWN && atStop !== byNow,
+  };
+}
+
+interface Written {
+  /** For the mark of this process, where an earlier one has left none. */
+  readonly writes: number | undefined;
+  /** Also where QEMU does not say by now. */
+  readonly hasRun: boolean;
+}
+
+async function lookAtWrites({ qmp, plan }: Settling): Promise<{ atStop: number; byNow: number }> {
   const [told, stats] = await qmp.pipeline([askNumber(settlingName(plan.token)), STATS]);
-  const writes = countIn(told);
-  return writes !== UNKNOWN && !(stats.ok && writesIn(stats.value) + 1 === writes);
+  return { atStop: countIn(told), byNow: numberOf(stats.ok ? writesIn(stats.value) : undefined) };
 }
 
 export async function unmarkSettling(context: Settling): Promise<void> {
