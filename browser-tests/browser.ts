@@ -8,6 +8,9 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 const ROOT = join(import.meta.dirname, '..');
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
+/** For what never comes. Playwright's own half a minute is not enough where much else is done on the machine. */
+const PATIENCE_MS = 300_000;
+
 /** With the page as its sources are now, and a home of its own, in which Chromium leaves settings; it goes with the browser. */
 export async function startBrowser(): Promise<Browser> {
   const executablePath = PLACES.find(place => existsSync(place));
@@ -23,7 +26,11 @@ export async function startBrowser(): Promise<Browser> {
   const removeHome = () => rmSync(home, { recursive: true, force: true, maxRetries: 10 });
   try {
     // Its sandbox needs a user that is not root; what it opens is our own page.
-    const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'], env });
+    const browser = await chromium.launch({
+      ...{ executablePath, args: ['--no-sandbox'], env },
+      timeout: PATIENCE_MS,
+    });
+    browser.on('context', context => context.setDefaultTimeout(PATIENCE_MS));
     browser.on('disconnected', removeHome);
     return browser;
   } catch (error) {
