@@ -3,20 +3,36 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** What takes longest is begun first, so that nothing is left to run alone at the end: the slowest of a whole quick run, in order. */
+/** The slowest of what waits for guests, programs and pages, in a whole quick run, in order. */
 const LONGEST = [
-  'overlays-above right-files-offline real-agent revert-iothreads storage-daemon-deaths backend-operations snapshot-quiesce unplug',
-  'offline-behind backend rows snapshot-mirror-cli torture demo copy-options older-ways cli own-filters encrypted snapshot-mirror',
-  'copy-pivot failures-killed copy-finish versions merge-versions unprintable readme-examples plan-holds ordered-writer asked',
+  'overlays-above right-files-offline real-agent snapshot-quiesce storage-daemon-deaths failures-killed fleet backend-operations',
+  'older-ways hostile page demo sim-sequences offline-behind revert-iothreads merge-offline backend merge-versions wire cli laboratory',
+  'own-filters encrypted rows replies-lost targets-hang asked sim-agrees failures-at-switch resume commit-offline unplug hosts',
 ].flatMap(names => names.split(' '));
 
-class LongestFirst extends BaseSequencer {
+const WAITS = /\/(?:test\/qemu|browser-tests)\/([^/]+)\.test\.ts$/;
+
+/**
+ * First what needs a process of its own. Then files that wait and files that compute, evenly mixed, so that processors are never
+ * left without work; of each kind the longest first, so that nothing is left to run alone at the end.
+ */
+class Mixed extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isolated = sorted.filter(({ project }) => project.config.isolate);
+    const shared = sorted.filter(({ project }) => !project.config.isolate);
     const rank = ({ moduleId }: TestSpecification) => {
-      const at = LONGEST.findIndex(name => moduleId.endsWith(`/test/qemu/${name}.test.ts`));
+      const at = LONGEST.indexOf(WAITS.exec(moduleId)?.[1] ?? '');
       return at === -1 ? LONGEST.length : at;
     };
-    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+    const waiting = shared
+      .filter(({ moduleId }) => WAITS.test(moduleId))
+      .toSorted((a, b) => rank(a) - rank(b));
+    const computing = shared.filter(({ moduleId }) => !WAITS.test(moduleId));
+    const spread = (all: readonly TestSpecification[]) =>
+      all.map((file, at) => ({ file, at: at / all.length }));
+    const mixed = [...spread(waiting), ...spread(computing)].toSorted((a, b) => a.at - b.at);
+    return [...isolated, ...mixed.map(({ file }) => file)];
   }
 }
 
@@ -36,66 +52,46 @@ const alone = globSync('{test,property-tests}/**/*.test.ts', { cwd: import.meta.
   NEEDS_ALONE.test(readFileSync(join(import.meta.dirname, file), 'utf8')),
 );
 
-/** One process plays many files, one after another, and what one of them has replaced is put back in front of each test. */
-const SHARED = { isolate: false, restoreMocks: true, unstubEnvs: true, unstubGlobals: true };
-const before = ['test/tiers/as-a-new-process.ts'];
 const counted = process.env['BLOCKSAGA_TIMES'] === undefined ? [] : ['test/tiers/count-spent.ts'];
+const drawn = ['property-tests/same-draw.ts', ...counted];
+/** One process plays many files, one after another, and what one of them has replaced is put back in front of each test. */
+const shared = {
+  ...PATIENCE,
+  ...{ isolate: false, restoreMocks: true, unstubEnvs: true, unstubGlobals: true },
+  setupFiles: ['test/tiers/as-a-new-process.ts', ...drawn],
+  exclude: alone,
+};
+
+/** By their names, for `--project`. A real Chromium, in `browser`, is over the simulator and over a real QEMU. */
+const PARTS = {
+  unit: { include: ['test/**/*.test.ts'], exclude: ['test/qemu/**', ...alone] },
+  properties: { include: ['property-tests/**/*.test.ts'] },
+  browser: { include: ['browser-tests/**/*.test.ts'] },
+  qemu: { include: ['test/qemu/**/*.test.ts'] },
+};
+
+/**
+ * A process takes files of one project only, and is as fast as it can be after some seconds. So all parts are one project,
+ * unless some are asked for.
+ */
+const parts = process.argv.some(argument => argument.startsWith('--project'))
+  ? Object.entries(PARTS).map(([name, files]) => ({ test: { name, ...shared, ...files } }))
+  : [
+      {
+        test: {
+          name: 'together',
+          ...shared,
+          include: Object.values(PARTS).flatMap(({ include }) => include),
+        },
+      },
+    ];
 
 export default defineConfig({
   test: {
     // More than two processors: guests, which rest between their writes, and dead QEMUs are mostly waited for.
-    maxWorkers: 6,
+    maxWorkers: 5,
     globalSetup: ['test/compiled-once.ts', 'test/nothing-stays.ts'],
-    sequence: { sequencer: LongestFirst },
-    projects: [
-      {
-        test: {
-          name: 'unit',
-          ...PATIENCE,
-          ...SHARED,
-          setupFiles: [...before, ...counted],
-          include: ['test/**/*.test.ts'],
-          exclude: ['test/qemu/**', ...alone],
-        },
-      },
-      {
-        test: {
-          name: 'properties',
-          ...PATIENCE,
-          ...SHARED,
-          include: ['property-tests/**/*.test.ts'],
-          exclude: alone,
-          setupFiles: ['property-tests/same-draw.ts', ...before, ...counted],
-        },
-      },
-      {
-        test: {
-          name: 'alone',
-          ...PATIENCE,
-          include: alone,
-          setupFiles: ['property-tests/same-draw.ts', ...counted],
-        },
-      },
-      // A real Chromium, over the simulator and over a real QEMU.
-      {
-        test: {
-          name: 'browser',
-          ...PATIENCE,
-          ...SHARED,
-          setupFiles: [...before, ...counted],
-          include: ['browser-tests/**/*.test.ts'],
-        },
-      },
-      {
-        test: {
-          name: 'qemu',
-          ...PATIENCE,
-          ...SHARED,
-          setupFiles: [...before, ...counted],
-          include: ['test/qemu/**/*.test.ts'],
-          exclude: alone,
-        },
-      },
-    ],
+    sequence: { sequencer: Mixed },
+    projects: [{ test: { name: 'alone', ...PATIENCE, include: alone, setupFiles: drawn } }, ...parts],
   },
 });
