@@ -63,6 +63,7 @@ const CODES = {
   DEADLINE: [false, 'unknown'],
   FOREIGN: [false, 'unknown'],
   OVERTAKEN: [false, 'notApplied'],
+  BOTH_SIDES: [false, 'notApplied'],
   DISK_UNPLUGGED: [false, 'notApplied'],
   VERIFY_FAILED: [false, 'unknown'],
   FILES: [false, 'notApplied'],
@@ -97,7 +98,7 @@ export interface ErrorDetails {
   readonly blockedBy?: BlockedBy;
   /** Of REQUEST_INVALID: every field that is wrong. */
   readonly issues?: readonly RequestIssue[];
-  /** Of FILES: the names of images that are in doubt. */
+  /** Of FILES: the names of images that are in doubt. Of BOTH_SIDES: those of both sides, which are kept. */
   readonly images?: readonly string[];
   readonly cause?: unknown;
 }

@@ -11,6 +11,7 @@ import {
 } from 'xstate';
 import { REENTRY, RESCUE } from '../engine/durable/history.ts';
 import { MERGED_ELSEWHERE } from '../engine/durable/merged-elsewhere.ts';
+import { RAN_ON_BOTH } from '../engine/durable/ran-on-both.ts';
 import { SEEN_ON } from '../engine/durable/seen-on.ts';
 import { WATCHED } from '../engine/durable/watched.ts';
 import { BlocksagaError, type ErrorRecord } from '../errors.ts';
@@ -120,4 +121,11 @@ function settle(run: Run, body: Json, atMs: number): void {
 }
 
 /** What is recorded besides the steps of a machine. */
-const NO_STEPS: ReadonlySet<string> = new Set([WATCHED, SEEN_ON, MERGED_ELSEWHERE, RESCUE, REENTRY]);
+const NO_STEPS: ReadonlySet<string> = new Set([
+  WATCHED,
+  SEEN_ON,
+  MERGED_ELSEWHERE,
+  RAN_ON_BOTH,
+  RESCUE,
+  REENTRY,
+]);

@@ -2,6 +2,7 @@
 import { HEARD, SET_SPEED } from '../../engine/durable/history.ts';
 import { LEADER_LOST } from '../../engine/durable/leader-lost.ts';
 import { MERGED_ELSEWHERE } from '../../engine/durable/merged-elsewhere.ts';
+import { RAN_ON_BOTH } from '../../engine/durable/ran-on-both.ts';
 import { SEEN_ON } from '../../engine/durable/seen-on.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
 import type { ErrorRecord } from '../../errors.ts';
@@ -11,6 +12,7 @@ import type { JournalRecord } from '../../journal/journal.ts';
 import { TAKEN_OVER } from '../../journal/taken-over.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { growingSizeInWords } from '../../railway/words.ts';
+import { splitKey } from '../../steps/stages.ts';
 import { stepInWords, timeInWords } from './words.ts';
 
 /** One line per step that ended, decision and signal, in their order; last the steps of which no end is written. */
@@ -30,6 +32,12 @@ export function recordsInWords(records: readonly JournalRecord[]): readonly stri
         }
         if (record.step === SEEN_ON) {
           lines.push(`${at} looked, at the end, at which images the guest is on`);
+          break;
+        }
+        if (splitKey(record.step).step === RAN_ON_BOTH) {
+          lines.push(
+            `${at} saw that the guest had run on both sides of its disks: neither is removed or written over`,
+          );
           break;
         }
         if (record.step === MERGED_ELSEWHERE) {

@@ -41,6 +41,7 @@ const HOPELESS: ReadonlySet<string> = new Set([
   'REQUEST_INVALID',
   'VM_BUSY',
   'OVERTAKEN',
+  'BOTH_SIDES',
   'GROUP',
   'MIGRATING',
 ]);

@@ -12,6 +12,7 @@ import { expectMark } from '../../steps/pause/mark-qemu.ts';
 import type { StepContext } from '../../steps/step/step.ts';
 import { Fence } from '../connection/fence.ts';
 import type { PauseBound } from '../connection/pause-bound.ts';
+import { BothNotes } from './both-notes.ts';
 import type { Decision } from './decision.ts';
 import type { HostParts } from './host-parts.ts';
 import { MergeNotes } from './merge-notes.ts';
@@ -39,6 +40,7 @@ export class Contexts {
   readonly #fence: Fence;
   readonly #host: Host;
   readonly #mergeNotes: MergeNotes;
+  readonly #bothNotes: BothNotes;
   /** To roll back: asked of this saga, or of its whole group. */
   readonly #abort: AbortSignal;
   /** The connection on which QEMU was last known to be the saga's. */
@@ -52,6 +54,7 @@ export class Contexts {
     this.files = parts.files === null ? null : this.#fence.files(parts.files);
     this.#host = host;
     this.#mergeNotes = new MergeNotes(parts);
+    this.#bothNotes = new BothNotes(parts);
     const { abort } = host.signals;
     this.#abort = parts.barrier === null ? abort : AbortSignal.any([abort, parts.barrier.left]);
   }
@@ -86,6 +89,7 @@ export class Contexts {
       recordSides: () => decision.recordSides(name, qmp),
       recordRun,
       ...this.#mergeNotes.ofSteps,
+      ...this.#bothNotes.ofSteps,
       heldAgain: paused => this.outcomes.set('pauseGuest', paused),
       expectHeld: this.#fence.expectHeld,
       openAgent,

@@ -9,6 +9,7 @@ import type { JournalRecord, NewRecord } from '../../journal/journal.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { Step } from '../../steps/step/step.ts';
 import { mergedElsewhereIn } from './merged-elsewhere.ts';
+import { ranOnBothIn } from './ran-on-both.ts';
 import { EXCLUDES, SIGNALS, type SignalName } from './signals.ts';
 
 /** The record that a saga was stranded; it is no step that a replay goes through. */
@@ -60,11 +61,13 @@ export class History {
   /** Whether it was written behind that on which side each disk is. */
   sidesTold = false;
   readonly mergedElsewhere: ReadonlySet<string>;
+  readonly ranOnBoth: ReadonlySet<number>;
 
   /** `resumed` where the records are those of one stage, and another may have been begun. */
   constructor(records: readonly JournalRecord[], resumed = records.length > 0) {
     this.resumed = resumed;
     this.mergedElsewhere = mergedElsewhereIn(records);
+    this.ranOnBoth = ranOnBothIn(records);
     for (const record of records) this.#read(record);
   }
 

@@ -10,6 +10,7 @@ import type { ActAndLook } from '../../qmp/jobs.ts';
 import { retractSettling, writtenSince } from '../../steps/pause/mark-settling.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 import { LEAST_MS } from '../connection/pause-bound.ts';
+import { RanOn, type Side, type Told } from './ran-on.ts';
 
 export class Pause {
   readonly #clock: Clock;
@@ -21,12 +22,8 @@ export class Pause {
   #reentered = true;
   /** `unsure`: it ran when this process came back to the pause, which may never have begun. */
   #guest: 'still' | 'ran' | 'unsure' = 'still';
-  /** Whether it runs by now, as its events say: a third party has resumed it. */
-  #runs = false;
-  /** On which images who runs from here on runs. */
-  #side: 'old' | 'new' | 'unknown' = 'old';
-  /** Whether it ran on its old images, and was stopped there. */
-  #ranBefore = false;
+  /** On which images it ran then, as its events say. */
+  #ranOn = new RanOn('old');
   #openedMs = 0;
   /** Whether it is known how long this pause was. */
   #isMeasured = false;
@@ -52,14 +49,13 @@ export class Pause {
       // Who has stopped and resumed the guest while something else was waited for has done so in front of the pause.
       if (this.#isResumed) return;
       this.#guest = 'still';
-      this.#ranBefore = false;
+      this.#ranOn = new RanOn('old');
     },
     pauseIsOver: () => this.#measureOnce(),
-    sideIs: (side: 'old' | 'new' | 'unknown') => {
-      if (side === 'unknown') this.#ranBefore = this.#ranOnOld;
-      this.#side = side;
-    },
-    ranBeforeSwitch: () => this.#ranOnOld,
+    sideGoesTo: (side: Side) => this.#ranOn.goesTo(side),
+    sideIs: (side: Told) => this.#ranOn.is(side),
+    ranBeforeSwitch: () => this.#ranOn.has('old'),
+    ranBehindSwitch: () => this.#ranOn.has('new') || this.#ranOn.has('unknown'),
     likeness: () => (this.pausedThroughout() ? this.#seen : 'apart'),
     sawAlike: () => {
       if (this.#isOpen) this.#seen = 'alike';
@@ -109,21 +105,19 @@ export class Pause {
     return this.#guest === 'still';
   }
 
-  /** A third party resumes the guest; returns whether the saga had paused it. */
-  guestRuns(): boolean {
-    if (!this.#isOpen) return false;
-    this.#guest = 'ran';
-    this.#runs = true;
-    return true;
+  /** A third party has resumed the guest; returns whether the saga had paused it. */
+  guestRan(): boolean {
+    if (this.#isOpen) this.#guest = 'ran';
+    return this.#isOpen;
+  }
+
+  /** It does so now. */
+  guestRuns(): void {
+    if (this.guestRan()) this.#ranOn.resumed();
   }
 
   guestStops(): void {
-    this.#ranBefore = this.#ranOnOld;
-    this.#runs = false;
-  }
-
-  get #ranOnOld(): boolean {
-    return this.#ranBefore || (this.#runs && this.#side === 'old');
+    this.#ranOn.stopped();
   }
 
   /** `wasRescued`: an earlier process may have resumed the guest from the middle of the pause. */
@@ -134,9 +128,7 @@ export class Pause {
     this.#writes = undefined;
     this.#reentered = !inEarlierProcess;
     this.#guest = 'still';
-    this.#runs = false;
-    this.#side = inEarlierProcess ? 'unknown' : 'old';
-    this.#ranBefore = false;
+    this.#ranOn = new RanOn(inEarlierProcess ? 'unknown' : 'old');
     this.#isMeasured = false;
     this.#openedMs = this.#clock.now();
   }
@@ -186,6 +178,7 @@ export class Pause {
     await retractSettling({ qmp, plan });
     this.#guest = step.pause === 'begins' ? 'unsure' : 'ran';
     if (isEdge(step)) return;
+    this.#ranOn.resumed();
     await record();
     await qmp.execute('stop');
   }

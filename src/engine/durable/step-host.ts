@@ -78,8 +78,8 @@ export class StepHost {
 
   /** QEMU says that the guest runs. In the saga's pause a third party has resumed it: at its end the guest has to run. */
   guestRuns(): void {
-    if (this.#pause.guestRuns())
-      this.#contexts.outcomes.set('pauseGuest', ranInside(this.#contexts.outcomes.get('pauseGuest')));
+    this.#pause.guestRuns();
+    this.#guestRan();
   }
 
   guestStops(): void {
@@ -97,7 +97,7 @@ export class StepHost {
     if (step.pause === 'begins')
       this.#insistence.openPause(past !== undefined, this.#parts.history.rescued, observed);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
-    if (past?.reheld) this.guestRuns(); // this outcome is older than that
+    if (past?.reheld) this.#guestRan(); // this outcome is older than that
     if (!settled.ok) {
       this.#contexts.failures.set(name, settled.error);
       throw BlocksagaError.fromRecord(settled.error);
@@ -290,6 +290,11 @@ export class StepHost {
   /** The guest ran in the pause and was stopped again; this saga has to resume it, in this process or a later one. */
   readonly #recordRun = async (waits = true): Promise<void> => {
     await this.#write([intent(REENTRY, null)], waits || !this.#pause.isOpen);
-    this.guestRuns();
+    this.#guestRan();
   };
+
+  #guestRan(): void {
+    if (this.#pause.guestRan())
+      this.#contexts.outcomes.set('pauseGuest', ranInside(this.#contexts.outcomes.get('pauseGuest')));
+  }
 }

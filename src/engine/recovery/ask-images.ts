@@ -158,6 +158,7 @@ function missedUntil({ records }: Part, begunMs: number): number {
 export function journalIsBehind(saga: string, why: string, doubts: readonly Doubt[]): BlocksagaError {
   const [first] = doubts;
   const told = doubts.map(doubt => `disk ${doubt.disk.disk}: ${inWords(doubt)}`);
+  if (first?.evidence === 'both') return ranOnBoth(saga, first.disk, told);
   return new BlocksagaError(
     'JOURNAL_BEHIND',
     `the journal and the images of saga ${saga} tell different stories. The journal: ${why}. The images: ${told.join('; ')}: ` +
@@ -165,6 +166,16 @@ export function journalIsBehind(saga: string, why: string, doubts: readonly Doub
       `ran last, then say it: "blocksaga resume --offline ${saga} --front old" (the images from before the saga) or "--front new" ` +
       '(those of the saga), or disk by disk "--front DISK=old,DISK=new"; the images that are not taken are kept',
     { saga, ...(first === undefined ? {} : { disk: first.disk.disk }) },
+  );
+}
+
+function ranOnBoth(saga: string, { disk }: DiskPlan, told: readonly string[]): BlocksagaError {
+  return new BlocksagaError(
+    'JOURNAL_BEHIND',
+    `the guest of saga ${saga} ran on both sides of its disks, and neither holds all that it wrote. ${told.join('; ')}. Nothing has been ` +
+      `changed. Say which side of all disks to boot from: "blocksaga resume --offline ${saga} --front old" (the images from before the ` +
+      'saga) or "--front new" (those of the saga); the others are kept: copy what the guest needs of them by hand',
+    { saga, disk },
   );
 }
 
@@ -179,6 +190,7 @@ function inWords(doubt: Doubt): string {
       `a third party had moved it to ${later} before that held what ${taken} holds: what the guest wrote since is only there, what it ` +
       `wrote before only in ${taken}; whichever is booted from, copy what the guest needs of the other one by hand`
     );
+  if (evidence === 'both') return `it wrote to ${taken} first, and then to ${later}, which lacks that`;
   const holds = isUnread ? 'what it holds cannot be read as a whole' : 'holds what that does not';
   const rebased = doubt.disk.image.rebased
     ? `; a revert puts it on ${taken} before it stands on the image that its header names: where the guest ran on it only then, rebase it ` +
@@ -197,6 +209,14 @@ export function keptInDoubt({ later, taken, kind, evidence, isUnread }: Doubt): 
   if (evidence === 'leftAgain') {
     const why = `a guest was seen on it, where a third party had put it: kept, remove it once the guest runs well on ${taken}`;
     return [{ file: later, why }];
+  }
+  if (evidence === 'both') {
+    const why = (other: string) =>
+      `the guest ran on it and on ${other}, and it holds what that does not: kept, look at it before you remove it`;
+    return [
+      { file: later, why: why(taken) },
+      { file: taken, why: why(later) },
+    ];
   }
   if (evidence !== undefined) {
     const why = (other: string) =>

@@ -6,14 +6,16 @@ import type { Images } from '../../images/images.ts';
 import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import { type DiskPlan, hasMirrors, type StagePlan } from '../../plan/plan.ts';
+import { ranOnBothIn } from '../durable/ran-on-both.ts';
 import { seenOn } from '../durable/seen-on.ts';
 import type { OfflineAction } from './decide-offline.ts';
 
 /**
  * `seenOn`: a guest was on it when it was looked at last. `leftAgain`: it was on it at some look, and holds nothing now that the
- * other one does not, or was not on it any more at the last. `half`: what it was moved to holds a part, and so does the other.
+ * other one does not, or was not on it any more at the last. `half`: what it was moved to holds a part, and so does the other. `both`: it
+ * ran on the one and then on the other, in front of the switch and behind it.
  */
-export type Evidence = 'seenOn' | 'leftAgain' | 'half';
+export type Evidence = 'seenOn' | 'leftAgain' | 'half' | 'both';
 
 /** What is asked of a verdict's stage. */
 interface Asked {
@@ -30,10 +32,12 @@ export async function askSeen(
 ): Promise<Evidence | undefined> {
   const { ever, last, halved } = seenOn(plan, records);
   const isMoved = action === 'moveBack' && (halved.has(disk.index) || !isWhole(plan, records, disk));
-  if (!isMoved && !(action === 'drop' && ever.has(disk.index))) return undefined;
+  const isBoth = ranOnBothIn(records).has(disk.index);
+  if (!isBoth && !isMoved && !(action === 'drop' && ever.has(disk.index))) return undefined;
   const fresh = { file: disk.image.file, driver: disk.image.driver };
   const { state } = await images.look(fresh);
   if (state === 'missing') return undefined;
+  if (isBoth) return 'both';
   if (isMoved) return 'half';
   if (!last.has(disk.index)) return 'leftAgain';
   const old = { file: disk.file, driver: disk.driver };

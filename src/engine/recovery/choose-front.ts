@@ -54,6 +54,7 @@ export async function askAndChoose(
     const behind = doubts.filter(({ kind }) => kind === 'behind');
     if (behind.length > 0 && said === undefined) throw journalIsBehind(saga, part.verdict.why, behind);
     const sides = said === undefined ? NO_SIDES : sidesOf(part, said);
+    expectOneSide(saga, sides, behind);
     const isOtherwise = part.verdict.disks.some(({ index, front }) => front !== sides.get(index));
     const isSaid = (isOlder || saysSnapshot(said)) && hasSides(part.plan) && isOtherwise;
     const against = on.filter(overlay => speaksAgainst(part, overlay)).map(({ index }) => index);
@@ -74,6 +75,16 @@ export async function askAndChoose(
   // What was chosen to be booted from is no leftover; the old side of an undecided stage is not booted from.
   const taken = new Set(decide(choices).parts.slice(-1).flatMap(frontsOf));
   return { choices, kept: kept.filter(({ file }) => !taken.has(file)) };
+}
+
+/** Throws REQUEST_INVALID where disks that ran on both sides are to be brought together: one would be copied over the other. */
+function expectOneSide(saga: string, sides: Sides, doubts: Awaited<ReturnType<typeof askImages>>): void {
+  if (new Set(sides.values()).size < 2 || doubts.every(({ evidence }) => evidence !== 'both')) return;
+  throw new BlocksagaError(
+    'REQUEST_INVALID',
+    `the guest of saga ${saga} ran on both sides of its disks, which it left and came to at one instant: say the same side of all of them`,
+    { saga },
+  );
 }
 
 /** By index of the disks that the guest had, on which side of the stage each was last, as was said. */

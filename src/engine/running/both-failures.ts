@@ -10,5 +10,6 @@ export function bothFailures(
   const { code, message, step } = undoFailure;
   if (code === 'QMP_CONNECT' || message === failure.message) return failure;
   const what = step === undefined ? 'its rollback' : step.replace('.', ' ');
-  return { ...failure, message: `${failure.message}; after that, ${what} failed: ${message}` };
+  const told = code === 'BOTH_SIDES' ? undoFailure : failure;
+  return { ...told, message: `${failure.message}; after that, ${what} failed: ${message}` };
 }

@@ -26,6 +26,8 @@ export interface Struck {
   readonly state: string;
   /** The verbs of the batch that was sent last. */
   readonly sent: readonly string[];
+  /** The images that the disks were on; asked where the guest was resumed. */
+  readonly fronts: readonly string[];
   readonly atMs: number;
 }
 

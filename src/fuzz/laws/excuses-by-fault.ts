@@ -7,6 +7,7 @@ import type { Account, Struck } from '../account/account.ts';
 import { ASKS_TO_COMMIT } from '../account/asks-to-commit.ts';
 import { MIGRATED_AWAY } from '../account/migration-watch.ts';
 import { forgetsJobs } from '../scenario/since.ts';
+import { areBothKept } from './both-sides.ts';
 import type { ByFault } from './excuse.ts';
 import {
   type EndJudged,
@@ -104,9 +105,11 @@ export const BY_FAULT: readonly ByFault[] = [
     {
       ...{ law, fault: 'otherClient cont' },
       reason:
-        'a guest that was resumed with only some of its disks merged has written where no rollback leads',
-      only: (_struck: Struck, _account: Account, { result }: EndJudged) =>
-        result?.operation === 'commit' && result.strategy !== 'reopen',
+        'a guest that was resumed with only some of its disks merged has written where no rollback leads; and one that was resumed in front ' +
+        'of the switch and behind it has written to both sides, neither of which holds all: both are kept, and named',
+      only: (struck: Struck, account: Account, end: EndJudged) =>
+        (end.result?.operation === 'commit' && end.result.strategy !== 'reopen') ||
+        areBothKept(struck, account, end),
     },
     {
       ...{ law, fault: 'otherClient block_resize' },
@@ -186,8 +189,9 @@ export const BY_FAULT: readonly ByFault[] = [
   {
     ...{ law: 'nothing lost', fault: 'otherClient cont' },
     reason:
-      'QEMU has no command that both stops the guest and reopens: what it writes between the two commands of one batch is on the images that it leaves',
-    only: ranInTheSwitch,
+      'QEMU has no command that both stops the guest and reopens: what it writes between the two commands of one batch is on the images that it ' +
+      'leaves; nor does any undo it where a guest was resumed in front of the switch and behind it: both images of each disk are kept, and named',
+    only: (struck, account, end) => ranInTheSwitch(struck) || areBothKept(struck, account, end),
   },
 
   ...(['it ends', 'recovery is the exception'] as const).map(law => ({

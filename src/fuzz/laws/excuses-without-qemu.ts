@@ -3,6 +3,7 @@
  * Judges nothing by itself.
  */
 import type { Account, Struck } from '../account/account.ts';
+import { areBothKeptOffline } from './both-sides.ts';
 import { isBootedUnproved, wasOpenedUnproved } from './elsewhere-law.ts';
 import type { ByFault } from './excuse.ts';
 import { isMovedAndKept, isPowerCut, isTheirLoss, wasSetAcrossAndKept } from './excuse-conditions.ts';
@@ -26,6 +27,18 @@ export const WITHOUT_QEMU: readonly ByFault[] = [
     reason:
       'a guest that was moved to an image which hides what it had written, and was killed there before any look, boots from that, or it is named: the rest is in the image that it has left',
     only: isBootedWhereKilled,
+  },
+  {
+    ...{ law: 'the stuck end offline', fault: 'otherClient cont' },
+    reason:
+      'of a guest that third parties had run on both sides a recovery boots the one that is said, and keeps the other, which is named',
+    only: (_struck: Struck, account: Account) => areBothKeptOffline(account, account.shutDown),
+  },
+  {
+    ...{ law: 'the dead leave one set', fault: 'otherClient cont' },
+    reason:
+      'of a guest that third parties had run on both sides before QEMU died a recovery boots the one that is said, and keeps the other, which is named',
+    only: (_struck: Struck, account: Account) => areBothKeptOffline(account, account.offline),
   },
   {
     ...{ law: 'only what is ours', fault: 'kill' },

@@ -3,6 +3,7 @@
  * each with its intent written before its first byte, undone at most once and newest first. Pure.
  */
 import { MERGED_ELSEWHERE } from '../../engine/durable/merged-elsewhere.ts';
+import { RAN_ON_BOTH } from '../../engine/durable/ran-on-both.ts';
 import { SEEN_ON } from '../../engine/durable/seen-on.ts';
 import { UNPLUGGED } from '../../engine/durable/unplugged.ts';
 import { WATCHED } from '../../engine/durable/watched.ts';
@@ -96,12 +97,12 @@ export class WireOrder {
     }
     if (kind === 'intent') this.#open = step;
     // A next process tries again what had stranded the saga, without another intent.
-    if (kind === 'outcome' && !NO_STEPS.has(step) && plain(step) !== RESCUE) this.#open = undefined;
+    if (kind === 'outcome' && !NO_STEPS.has(plain(step)) && plain(step) !== RESCUE) this.#open = undefined;
   }
 }
 
 /** What is recorded besides steps. */
-const NO_STEPS: ReadonlySet<string> = new Set([WATCHED, UNPLUGGED, SEEN_ON, MERGED_ELSEWHERE]);
+const NO_STEPS: ReadonlySet<string> = new Set([WATCHED, UNPLUGGED, SEEN_ON, MERGED_ELSEWHERE, RAN_ON_BOTH]);
 
 interface Named {
   readonly id?: string;
@@ -139,7 +140,7 @@ function namesOf(place: number, index: number): RegExp {
 export function judgeOrder(records: readonly JournalRecord[]): string | undefined {
   const order = new RecordOrder();
   for (const record of records) {
-    if (NO_STEPS.has(record.step) || OF_OFFLINE.has(plain(record.step))) continue;
+    if (NO_STEPS.has(plain(record.step)) || OF_OFFLINE.has(plain(record.step))) continue;
     const wrong =
       record.kind === 'intent'
         ? order.begun(record.step)

@@ -111,7 +111,10 @@ export class Watch implements Passage {
   strike(fault: PlannedFault, at?: StruckPlace): void {
     if (fault.kind === 'kill' && fault.what === 'qemu') this.killed = takeSight(this.#sim);
     if (fault.kind === 'kill' && fault.what === 'host') this.flushed = flushedWrites(this.#sim);
-    this.struck.push({ fault, at, state: this.#state, sent: this.#verbs, atMs: this.#sim.clock.now() });
+    const resumes = fault.kind === 'otherClient' && fault.execute === 'cont';
+    const fronts = resumes ? this.#sim.world.fronts().map(({ path }) => path) : [];
+    const atMs = this.#sim.clock.now();
+    this.struck.push({ fault, at, state: this.#state, sent: this.#verbs, fronts, atMs });
     this.#say({ kind: 'struck', fault });
   }
 

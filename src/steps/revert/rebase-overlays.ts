@@ -26,6 +26,7 @@ import {
   mayHaveRunOnImages,
   ranOnImages,
   returnToImages,
+  sideAfter,
   stayWithWritten,
 } from '../switch/roll-back-written.ts';
 import { expectPausedBefore, probeImages } from '../switch/switch-by-reopen.ts';
@@ -45,9 +46,9 @@ export const rebaseOverlays: Step<RevertPlan> = {
     const loose = todo.filter(disk => graph.node(disk.names.filter) === undefined);
     await standOnOld(context, bare, loose);
     context.sideIs('old');
-    const held = await holdFor(context, SIGHT, [rebased(todo, backingOf)], () => context.sideIs('new'));
+    const held = await holdFor(context, SIGHT, [rebased(todo, backingOf)], () => context.sideGoesTo('new'));
     const [reopened] = held.replies;
-    if (!reopened.ok) context.sideIs(reopened.error.effect === 'unknown' ? 'unknown' : 'old');
+    sideAfter(context, reopened, 'new');
     await judgeHeld(context, held, () => {
       valueForDisks(todo, reopened);
       expectPausedBefore(held);

@@ -155,12 +155,15 @@ export interface StepContext<P extends Plan = Plan> {
   /** False when the guest may have run since the saga stopped it: then the new side is not what it was. */
   pausedThroughout(): boolean;
   /**
-   * For the step that switches all disks at once: on which images a guest runs that a third party resumes from here on. On the new ones
-   * from the answer to the `stop` on that goes out in one write with the switch, until that is refused.
+   * For the step that moves all disks at once: on which images a guest runs that a third party resumes from here on. `sideGoesTo` is told
+   * with the answer to the `stop` that goes out in one write with the move, `sideIs` what has come of that.
    */
+  sideGoesTo(side: 'old' | 'new'): void;
   sideIs(side: 'old' | 'new' | 'unknown'): void;
   /** Whether the guest is known to have run in this pause on its old images, behind the end of their mirrors: the new ones lack that. */
   ranBeforeSwitch(): boolean;
+  /** Whether it has run in this pause on its new images, or may have, where they are in front. */
+  ranBehindSwitch(): boolean;
   /**
    * What this process knows of the two sides of every disk: `alike` where it saw in this pause that each mirror holds all
    * that its source holds, `apart` where the guest may have written to one side since. `holdTheSame` asks QEMU where neither
@@ -200,6 +203,13 @@ export interface StepContext<P extends Plan = Plan> {
   readonly mergesLookedAt: Set<string>;
   /** Records, durably, that this was so of these. */
   recordMergedElsewhere(files: readonly string[]): Promise<void>;
+  /**
+   * The disks, by index, of which the guest is known to have run on both sides, in front of the switch and behind it: neither image is
+   * removed or written over any more.
+   */
+  readonly ranOnBoth: ReadonlySet<number>;
+  /** Records, durably, that this was so of these. */
+  recordRanOnBoth(disks: readonly DiskPlan[]): Promise<void>;
   /** Takes this for the pause that the guest is in now, for where it has run in between and was stopped again. */
   heldAgain(paused: Paused): void;
 }

@@ -16,6 +16,7 @@ import { valueForDisks } from '../step/blame.ts';
 import { holdFor } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
+import { ranBefore } from './both-sides.ts';
 import { deleteFilters } from './where-filters-lead.ts';
 
 const RETURN_TRIES = 3;
@@ -69,19 +70,26 @@ export function ranOnImages(
   return (status.ok && status.value.running) || !context.pausedThroughout();
 }
 
-/** A guest that was resumed before the switch, which has failed for that, has written to the old side. */
-function ranBefore({ failure, ranBeforeSwitch }: Pick<StepContext, 'failure' | 'ranBeforeSwitch'>): boolean {
-  return failure?.code === 'FOREIGN' || ranBeforeSwitch();
+/** Where all disks are that were to go to one side, by the answer of QEMU. */
+export function sideAfter(
+  { sideIs }: Pick<StepContext, 'sideIs'>,
+  moved: Reply<unknown>,
+  to: 'old' | 'new',
+): void {
+  const from = to === 'old' ? 'new' : 'old';
+  sideIs(moved.ok ? to : moved.error.effect === 'unknown' ? 'unknown' : from);
 }
 
 /** At once, and again when it is refused: another attempt of the undo could not tell any more where the guest has written. */
 export async function returnToImages(
-  context: Pick<StepContext, 'qmp' | 'outcomes' | 'heldAgain'>,
+  context: Pick<StepContext, 'qmp' | 'outcomes' | 'heldAgain' | 'sideGoesTo' | 'sideIs'>,
   disks: readonly DiskPlan[],
   again: Command<'blockdev-reopen'>,
 ): Promise<void> {
   for (let triesLeft = RETURN_TRIES; triesLeft > 0; triesLeft -= 1) {
-    const [reopened] = (await holdFor(context, [], [again])).replies;
+    const { replies } = await holdFor(context, [], [again], () => context.sideGoesTo('new'));
+    const [reopened] = replies;
+    sideAfter(context, reopened, 'new');
     if (reopened.ok) return;
     if (triesLeft === 1) valueForDisks(disks, reopened);
   }

@@ -27,9 +27,16 @@ import { holdFor, judgeHeld, STATUS } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { expectAnswering, isServed } from '../step/targets-answer.ts';
+import { expectOneSide, ranOnBothSides } from './both-sides.ts';
 import { addFilter, deleteNode, reopenCommand } from './filter-commands.ts';
 import { byOwnFilter, putFiltersBack } from './put-filters-back.ts';
-import { mayHaveRunOnImages, ranOnImages, returnToImages, rollBackWritten } from './roll-back-written.ts';
+import {
+  mayHaveRunOnImages,
+  ranOnImages,
+  returnToImages,
+  rollBackWritten,
+  sideAfter,
+} from './roll-back-written.ts';
 import { expectOnFilters, movedFilters } from './user-filters.ts';
 import { deleteFilters, endOf, leaveFilters, takeOffFilters } from './where-filters-lead.ts';
 
@@ -93,9 +100,11 @@ export const reopenFilters: Step<SwitchPlan> = {
     const looks = todo.some(hasFilter) ? [BLOCKS] : [];
     const reopen = reopenCommand({ ...context.plan, disks: todo }, disk => disk.goal);
     context.sideIs('old'); // of an attempt before, nothing has come of these
-    const held = await holdFor(context, [STATUS], [reopen, ...SIGHT, ...looks], () => context.sideIs('new'));
+    const held = await holdFor(context, [STATUS], [reopen, ...SIGHT, ...looks], () =>
+      context.sideGoesTo('new'),
+    );
     const [reopened, after, migration, blocks] = held.replies;
-    if (!reopened.ok) context.sideIs(reopened.error.effect === 'unknown' ? 'unknown' : 'old');
+    sideAfter(context, reopened, 'new');
     await judgeHeld(context, held, () => {
       valueForDisks(todo, reopened);
       expectPausedBefore(held);
@@ -120,6 +129,7 @@ export const reopenFilters: Step<SwitchPlan> = {
       disk => (graph.showsImage(disk) || isMoved(disk)) && !graph.coversSource(disk),
     );
     const { running } = await qmp.execute('query-status');
+    await expectOneSide(context, switched, running);
     if (await mayHaveRunOnImages(context, running)) return rollBackWritten(context, switched, graph, running);
     // Of those, the disks whose device is not on the filter by which it was switched.
     const offFilter = switched.filter(disk =>
@@ -128,6 +138,7 @@ export const reopenFilters: Step<SwitchPlan> = {
         : graph.front(disk) !== disk.names.filter,
     );
     const hasRun = await moveToSources(context, switched, offFilter, graph);
+    await expectOneSide(context, switched, false);
     if (hasRun) await rollBackWritten(context, switched, await readGraph(qmp), true);
   },
 };
@@ -198,11 +209,12 @@ async function moveToSources(
   if (going.length === 0) return false; // an empty list kills QEMU 7.2
   const moving = going.map(disk => (offFilter.includes(disk) ? byOwnFilter(disk) : disk));
   const back = reopenCommand({ ...plan, disks: moving }, sourceOf);
-  const held = await holdFor(context, [STATUS], [back]);
+  const held = await holdFor(context, [STATUS], [back], () => context.sideGoesTo('old'));
   const [before] = held.looked;
   const [reopened] = held.replies;
+  sideAfter(context, reopened, 'old');
   valueForDisks(moving, reopened);
-  if (!ranOnImages(context, before)) {
+  if (!ranOnImages(context, before) && !ranOnBothSides(context, before.ok && before.value.running)) {
     if (held.wasLive) await context.recordRun();
     return false;
   }
