@@ -1,5 +1,4 @@
 /** When the rows of the table of excuses hold, where that takes more than a line to say. Pure. */
-import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
 import type { SagaResult } from '../../engine/running/result.ts';
 import { diskNames, sagaToken } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
@@ -57,11 +56,6 @@ export function ranInTheSwitch({ at, sent }: Struck): boolean {
 
 const IN_THE_SWITCH: ReadonlySet<string> = new Set(['after stop', 'before blockdev-reopen']);
 
-/** The saga says that a rollback would lose writes, and the guest has run on a merged or reverted disk before that. */
-export function isOvertaken({ recordsEnded: records, ranOnNew }: Account): boolean {
-  return ranOnNew && records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'OVERTAKEN');
-}
-
 /** A disk of a commit is on an image from the middle of what is merged, and the saga says that its guest stays paused for that. */
 export function isLeftHalfBack({ before, scenario }: Account, { outcome, result, now }: EndJudged): boolean {
   const { wish } = scenario;
@@ -74,19 +68,6 @@ export function isLeftHalfBack({ before, scenario }: Account, { outcome, result,
   };
   return wish.named.some(isBetween) && result?.error?.message.includes('the guest stays paused') === true;
 }
-
-/** The switch had begun before the abort, and a pause has lasted longer than it may. */
-export function hasSwitchedTooLong({ recordsEnded: records, pauses, scenario }: Account): boolean {
-  const asked = records.find(({ kind, step }) => kind === 'signal' && step === 'abort');
-  const hadBegun = records.some(
-    ({ kind, step, seq }) => kind === 'intent' && SWITCHES.has(step) && seq < (asked?.seq ?? 0),
-  );
-  const permittedMs = Math.max(scenario.wish.maxBlackoutMs, LEAST_MS);
-  return hadBegun && pauses.some(({ fromMs, toMs }) => toMs - fromMs >= permittedMs);
-}
-
-/** The steps that put disks of a commit on their new images one after the other. */
-const SWITCHES: ReadonlySet<string> = new Set(['completeMirrors', 'finalizeMirrors']);
 
 /** The drive is still the node that it was set to, and the saga says that it is not the end that was asked for. */
 export function isWhereItWasSet({ fault }: Struck, _account: Account, { outcome, now }: EndJudged): boolean {
@@ -270,10 +251,6 @@ export function asksForAnothers({ moved, row, scenario }: Account, { outcome, re
 
 function namesTakenBy(fault: Struck['fault'], { moved }: Account): readonly string[] {
   return moved.map(({ path }) => path).filter(path => takesNameOf(fault, path));
-}
-
-function codeOf(body: unknown): string | undefined {
-  return (body as { readonly error?: { readonly code?: string } } | null)?.error?.code;
 }
 
 export function isPowerCut({ fault }: Struck): boolean {

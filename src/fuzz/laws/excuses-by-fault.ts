@@ -15,7 +15,6 @@ import {
   isLeftOnIt,
   isMovedAndHeld,
   isOffItsFilter,
-  isOvertaken,
   isPutOver,
   isPutOverAndHeld,
   isSetAndHeld,
@@ -28,6 +27,7 @@ import {
 } from './excuse-conditions.ts';
 import { wasKilledThere } from './killed-elsewhere.ts';
 import { isOpenedByTheirs } from './opened-by-theirs.ts';
+import { isOvertaken } from './overtaken.ts';
 
 /** The verbs by which a third party decides about the vCPUs, which is then not the saga's to answer for. */
 const MOVES_GUEST = ['stop', 'cont', 'system_reset', 'quit'] as const;

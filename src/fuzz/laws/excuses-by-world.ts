@@ -6,15 +6,9 @@ import type { Account } from '../account/account.ts';
 import { forgetsJobs } from '../scenario/since.ts';
 import { isCutElsewhere, isRemovedUnproved } from './elsewhere-law.ts';
 import type { ByWorld } from './excuse.ts';
-import {
-  asksForAnothers,
-  type EndJudged,
-  hasSwitchedTooLong,
-  isLeftHalfBack,
-  isOvertaken,
-  isUntold,
-} from './excuse-conditions.ts';
+import { asksForAnothers, type EndJudged, isLeftHalfBack, isUntold } from './excuse-conditions.ts';
 import { isRemovedForGood } from './moved-files.ts';
+import { hasSwitchedTooLong, isOvertaken, isOvertakenUntold } from './overtaken.ts';
 
 /** A pause of this length is enough for all that a saga does in it; milliseconds. */
 const BLACKOUT_AMPLE_MS = 1_000;
@@ -135,6 +129,13 @@ export const BY_WORLD: readonly ByWorld[] = [
     reason:
       'what 1.3 does not say of a mirror after its event is found out by trying, and rolled back when it was not so',
     only: ({ scenario: { wish, guest } }) => guest.profile === '1.3' && 'finish' in wish,
+  },
+  {
+    ...{ law: 'asked to roll back, rolls back', world: 'a QEMU that cannot be marked' },
+    reason:
+      'nothing there tells whether the guest has run since a process died in the pause, and what it may have written to merged disks a ' +
+      'rollback would hide',
+    only: isOvertakenUntold,
   },
   {
     ...{ law: 'crash is resume', world: 'a QEMU that cannot be marked' },
