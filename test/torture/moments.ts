@@ -89,7 +89,9 @@ export class Moments {
             const given = (name: string) => member(member(message, 'arguments'), name);
             // It goes in front of a change, in the same write: what counts is between that one and others.
             const name = String(member(message, 'execute'));
-            if (isOfCount(name, { path: given('path'), id: given('id') })) {
+            if (
+              isOfCount(name, { path: given('path'), id: given('id'), 'command-line': given('command-line') })
+            ) {
               waiting.push(message);
               continue;
             }

@@ -23,7 +23,7 @@ const UNDO = 'undo.';
 /** The one that carries out a signal, which belongs to no step. */
 const OF_SIGNAL = 'block-job-set-speed';
 /** Verbs that only ask, and that one. */
-const ASKS = /^(query-|qom-list$|qom-get$|qmp_capabilities$|x-debug-query|block-job-set-speed$)/;
+const ASKS = /^(info |query-|qom-list$|qom-get$|qmp_capabilities$|x-debug-query|block-job-set-speed$)/;
 /** Verbs that no undo has any use for. */
 const ONLY_DOES: ReadonlySet<string> = new Set([
   ...['blockdev-create', 'transaction', 'blockdev-snapshot-sync', 'object-add', 'guest-fsfreeze-freeze'],
@@ -127,8 +127,9 @@ function putsOverlays(message: Json): boolean {
   return verb === 'blockdev-snapshot-sync' || (verb === 'transaction' && isOfOverlays);
 }
 
+/** Of the human monitor's commands the line. */
 function verbOf(message: Json): string {
-  return String(member(message, 'execute') ?? '');
+  return String(member(member(message, 'arguments'), 'command-line') ?? member(message, 'execute') ?? '');
 }
 
 /** Of each of its stages, for the disk at that place of the request; jobs without names are called for the guest's drive. */

@@ -1,11 +1,12 @@
 /**
- * The one HMP command that tests need: `qemu-io NODE "read|write|discard ..."`, also with `-d QDEV`. A refusal is text in
- * the reply, as in a real monitor; what qemu-io itself says is not.
+ * The HMP commands that are needed: `qemu-io NODE "read|write|discard ..."`, also with `-d QDEV`, for tests, and `info blockstats`, which the
+ * engine asks for what the guest has written. A refusal is text in the reply, as in a real monitor; what qemu-io itself says is not.
  */
 
 import type { Json } from '../../qmp/transport.ts';
 import type { Arguments } from '../state/arguments.ts';
 import type { Context } from '../state/context.ts';
+import { since } from '../state/later-members.ts';
 import { Refusal, refuse } from '../state/refusal.ts';
 import { qemuIo } from './qemu-io.ts';
 
@@ -18,6 +19,7 @@ export function humanMonitorCommand(ctx: Context, args: Arguments): Json {
     refuse("Parameter 'cpu-index' expects a CPU number");
   const [name = ''] = line.split(/\s/);
   if (name === '') return '';
+  if (/^info\s+blockstats$/.test(line)) return infoBlockstats(ctx);
   if (name !== 'qemu-io') return `unknown command: '${name}'\r\n`;
   const words = wordsOf(line.slice(name.length));
   const flags = words[0]?.isQuoted === false && words[0].text.startsWith('-') ? words.shift() : undefined;
@@ -37,6 +39,30 @@ export function humanMonitorCommand(ctx: Context, args: Arguments): Json {
     throw refusal;
   }
 }
+
+/** Of each device what its guest has written; all else that QEMU counts is nothing here (hmp_info_blockstats(), block/monitor/block-hmp-cmds.c). */
+function infoBlockstats(ctx: Context): string {
+  const textOf = since(ctx.profile, 11, 1) ? tableOf : lineOf;
+  return [...ctx.q.backends.values()].map(({ id, name }) => textOf(name, ctx.writesTo(id))).join('');
+}
+
+function lineOf(name: string, writes: number): string {
+  return (
+    `${name}: rd_bytes=0 wr_bytes=0 rd_operations=0 wr_operations=${writes} flush_operations=0 wr_total_time_ns=0 ` +
+    'rd_total_time_ns=0 flush_total_time_ns=0 rd_merged=0 wr_merged=0 idle_time_ns=0\r\n'
+  );
+}
+
+function tableOf(name: string, writes: number): string {
+  const row = (kind: string, cells: readonly (number | string)[]) =>
+    `${kind}${cells.map((cell, at) => String(cell).padStart(WIDTHS[at] ?? 0)).join('')}\r\n`;
+  return (
+    `${name}: idle_time_ns=0\r\n${row('      ', ['bytes', 'operations', 'total_time_ns', 'merged'])}` +
+    `${row('Read: ', [0, 0, 0, 0])}${row('Write:', [0, writes, 0, 0])}${row('Flush:', ['', 0, 0])}\r\n`
+  );
+}
+
+const WIDTHS = [25, 17, 25, 11];
 
 interface Word {
   readonly text: string;

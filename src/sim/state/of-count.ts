@@ -8,8 +8,8 @@ import type { Arguments } from './arguments.ts';
 
 const COUNT = /^(\/objects\/)?bs-[0-9a-z]{8}-count$/;
 
-export function isOfCount(command: string, { path, id }: Arguments): boolean {
-  if (command === 'query-blockstats') return true;
+export function isOfCount(command: string, { path, id, 'command-line': line }: Arguments): boolean {
+  if (command === 'human-monitor-command' && line === 'info blockstats') return true;
   return isCount(path) || isCount(id) || (command === 'qom-get' && isMark(path));
 }
 

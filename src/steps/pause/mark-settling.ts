@@ -5,7 +5,7 @@
  * was resumed and stopped again meanwhile. The journal cannot tell: during the pause its records are not waited for.
  */
 
-import { STATS, writesIn } from '../../guest/guest-writes.ts';
+import { WRITES, writesIn } from '../../guest/guest-writes.ts';
 import { askNumber, countIn, markWith } from '../../guest/told-count.ts';
 import { settlingName } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
@@ -91,8 +91,8 @@ interface Written {
 }
 
 async function lookAtWrites({ qmp, plan }: Settling): Promise<{ atStop: number; byNow: number }> {
-  const [told, stats] = await qmp.pipeline([askNumber(settlingName(plan.token)), STATS]);
-  return { atStop: countIn(told), byNow: numberOf(stats.ok ? writesIn(stats.value) : undefined) };
+  const [told, writes] = await qmp.pipeline([askNumber(settlingName(plan.token)), WRITES]);
+  return { atStop: countIn(told), byNow: numberOf(writesIn(writes)) };
 }
 
 export async function unmarkSettling(context: Settling): Promise<void> {

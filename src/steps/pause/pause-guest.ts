@@ -5,7 +5,7 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import { readGraph } from '../../guest/graph.ts';
-import { STATS, writesIn } from '../../guest/guest-writes.ts';
+import { WRITES, writesIn } from '../../guest/guest-writes.ts';
 import {
   holdGuest,
   lastSeen,
@@ -24,7 +24,7 @@ import { canUndoSnapshots } from '../../plan/can-undo-snapshots.ts';
 import type { Plan, SnapshotPlan } from '../../plan/plan.ts';
 import type { Command, QmpClient, Reply } from '../../qmp/client.ts';
 import type { JobInfo } from '../../qmp/jobs.ts';
-import type { BlockInfo, BlockStats } from '../../qmp/schema.generated.ts';
+import type { BlockInfo } from '../../qmp/schema.generated.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { expectNames } from '../prepare/expect-names.ts';
 import { resumedByThirdParty } from '../step/expect-paused.ts';
@@ -236,15 +236,15 @@ async function expectStopped(qmp: QmpClient): Promise<void> {
  */
 async function stopAndEndMirrors(context: StepContext, marks: readonly Command[]): Promise<Paused> {
   const { qmp, jobs, plan } = context;
-  const { paused, migrating, ahead, replies } = await holdGuest(qmp, [JOBS, STATS], {
+  const { paused, migrating, ahead, replies } = await holdGuest(qmp, [JOBS, WRITES], {
     ahead: [...marks, BLOCKS],
   });
   context.heldAgain(paused);
   if (migrating !== undefined) throw migrating;
   const inFront = ahead[marks.length] as Reply<readonly BlockInfo[]> | undefined;
   if (inFront?.ok) expectPluggedIn(inFront.value, plan.disks);
-  const [seen, stats] = replies;
-  noteWrites(context, stats);
+  const [seen, writes] = replies;
+  noteWrites(context, writes);
   const ids = plan.disks.map(disk => disk.names.job);
   const follows = (id: string) => seen.ok && seen.value.some(job => job.id === id && job.status === 'ready');
   if (context.pausedThroughout() && ids.every(follows))
@@ -253,14 +253,15 @@ async function stopAndEndMirrors(context: StepContext, marks: readonly Command[]
 }
 
 /** What the guest has written by now is looked at where the mark of the end of the mirrors is to tell it. */
-function writesLook(plan: Plan): readonly (typeof STATS)[] {
+function writesLook(plan: Plan): readonly (typeof WRITES)[] {
   const ends = plan.operation === 'copy' || plan.operation === 'commit';
-  return ends && isMarkedSettling(plan) ? [STATS] : [];
+  return ends && isMarkedSettling(plan) ? [WRITES] : [];
 }
 
 /** The last reply of a pause whose look that was. */
 function noteWrites({ plan, sawWrites }: StepContext, reply: Reply<unknown> | undefined): void {
-  if (writesLook(plan).length > 0 && reply?.ok) sawWrites(writesIn(reply.value as readonly BlockStats[]));
+  const writes = writesLook(plan).length > 0 ? writesIn(reply as Reply<string>) : undefined;
+  if (writes !== undefined) sawWrites(writes);
 }
 
 /** What `awaitConvergence` came to: whether the front nodes say how far the mirrors are behind. */
