@@ -74,27 +74,31 @@ describeOnQemu("a third party's overlay when QEMU is killed", () => {
     },
   ];
 
-  test.each(SAGAS)('$what is asked about it, and booted from it', async ({ over, begin, outcome }) => {
-    await using on = await stage({ disks: 2, journal: 'memory' });
-    const theirs = join(on.directory, 'theirs.qcow2');
-    const saga = await begin(on, theirs);
-    expect(await saga.result).toMatchObject({ outcome: 'needsRecovery' });
-    expect(on.tap.pending).toEqual([]);
+  // At the same time: a client waits for a while for a QEMU that has died.
+  test.concurrent.each(SAGAS)(
+    '$what is asked about it, and booted from it',
+    async ({ over, begin, outcome }) => {
+      await using on = await stage({ disks: 2, journal: 'memory' });
+      const theirs = join(on.directory, 'theirs.qcow2');
+      const saga = await begin(on, theirs);
+      expect(await saga.result).toMatchObject({ outcome: 'needsRecovery' });
+      expect(on.tap.pending).toEqual([]);
 
-    const refusal = await refusalOf(on);
-    expect(refusal).toMatchObject({ code: 'JOURNAL_BEHIND', disk: on.vm.disks[1]?.device });
-    expect(refusal.message).toContain(`${theirs} stands above ${over(on)}`);
-    expect(existsSync(over(on))).toBe(true);
+      const refusal = await refusalOf(on);
+      expect(refusal).toMatchObject({ code: 'JOURNAL_BEHIND', disk: on.vm.disks[1]?.device });
+      expect(refusal.message).toContain(`${theirs} stands above ${over(on)}`);
+      expect(existsSync(over(on))).toBe(true);
 
-    const result = await recoverOffline(on.journal, ID, { ...OFFLINE, ranOn: [theirs] });
-    expect(result).toMatchObject({ outcome, leftovers: [] });
-    expect(result.boot?.[1]).toMatchObject({ file: theirs, format: 'qcow2' });
-    expect(result.disks[1]?.after?.chain.slice(0, 2)).toEqual([theirs, over(on)]);
-    await expectNothingLost(on, result);
-    expect(await recoverOffline(on.journal, ID, OFFLINE)).toEqual(result);
-  });
+      const result = await recoverOffline(on.journal, ID, { ...OFFLINE, ranOn: [theirs] });
+      expect(result).toMatchObject({ outcome, leftovers: [] });
+      expect(result.boot?.[1]).toMatchObject({ file: theirs, format: 'qcow2' });
+      expect(result.disks[1]?.after?.chain.slice(0, 2)).toEqual([theirs, over(on)]);
+      await expectNothingLost(on, result);
+      expect(await recoverOffline(on.journal, ID, OFFLINE)).toEqual(result);
+    },
+  );
 
-  test('on the old image of a snapshot that QEMU never took has the other disks boot from theirs', async () => {
+  test.concurrent('on the old image of a snapshot that QEMU never took has the other disks boot from theirs', async () => {
     await using on = await stage({ disks: 2, journal: 'memory' });
     const theirs = join(on.directory, 'theirs.qcow2');
     on.tap.before('transaction', () => coverAndKill(on, 'disk1', theirs));
@@ -111,7 +115,7 @@ describeOnQemu("a third party's overlay when QEMU is killed", () => {
     await expectNothingLost(on, result);
   });
 
-  test('is left alone, with what it stands on, where the guest did not run on it last', async () => {
+  test.concurrent('is left alone, with what it stands on, where the guest did not run on it last', async () => {
     await using on = await stage({ disks: 2, journal: 'memory' });
     on.tap.after('blockdev-mirror', () => on.vm.kill(), 1);
     const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, id: ID });
@@ -144,9 +148,11 @@ describeOnQemu("a third party's overlay when QEMU is killed", () => {
     await expectNothingLost(on, result);
   });
 
-  test('goes along where a snapshot is moved back, and is found in another directory where it is named', async () => {
+  test.concurrent('goes along where a snapshot is moved back, and is found in another directory where it is named', async () => {
     await using on = await stage({ disks: 2, journal: 'memory' });
-    const theirs = join(temporaryFolder(), 'theirs.qcow2');
+    const elsewhere = join(on.directory, 'elsewhere');
+    mkdirSync(elsewhere);
+    const theirs = join(elsewhere, 'theirs.qcow2');
     on.tap.after('transaction', () => coverAndKill(on, diskNames(sagaToken(ID), 1).image, theirs));
     const saga = await on.engine.snapshot({ ...on.snapshotAll(), ...on.tapped, id: ID });
     expect(await saga.result).toMatchObject({ outcome: 'needsRecovery' });

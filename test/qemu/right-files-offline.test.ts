@@ -166,49 +166,51 @@ async function expectNothingLost({ vm }: Stage, { boot }: Pick<SagaResult, 'boot
 }
 
 describeOnQemu('an offline recovery', () => {
-  test.each(Object.keys(SCENES))('of %s that finds other files in the places of its images', async scene => {
-    const { begin, places } = SCENES[scene] ?? expect.unreachable();
-    await using on = await stage({ disks: 2, journal: 'memory' });
-    expect(await (await begin(on)).result).toMatchObject({ outcome: 'needsRecovery' });
-    const acceptImages: string[] = [];
-    const expectRefused = async (act: string, { name, file: fileOf, back }: Place): Promise<void> => {
-      const before = contentsOf(on);
-      const options = { ...DEAD, acceptImages, ...(back === undefined ? {} : { back }) };
-      const refusal = await recoverOffline(on.journal, ID, options).catch((error: unknown) => error);
-      const what = `${act} as ${name}`;
-      expect.assert(refusal instanceof BlocksagaError, `${what}: ${JSON.stringify(refusal)}`);
-      expect(refusal.code, what).toBe('FILES');
-      // Of a directory the first image may be missed first.
-      const found = act === DIRECTORY ? dirname(fileOf(on)) : `${fileOf(on)} there is inode`;
-      expect(refusal.message, what).toMatch(new RegExp(`${found}.*put the right file back`));
-      expect(contentsOf(on), what).toEqual(before);
-    };
-    for (const place of places) {
-      const file = place.file(on);
-      for (const [act, { act: take, putBack }] of Object.entries(ACTS)) {
-        // The old images are beside all else that is of the guest, and the first file is gone for good at last.
-        if (act === INODE || (act === DIRECTORY && place !== OVERLAY)) continue;
-        take(file);
-        await expectRefused(act, place);
-        putBack(file);
+  // At the same time: a client waits for a while for a QEMU that has died.
+  test.concurrent.each(Object.keys(SCENES))(
+    'of %s that finds other files in the places of its images',
+    async scene => {
+      const { begin, places } = SCENES[scene] ?? expect.unreachable();
+      await using on = await stage({ disks: 2, journal: 'memory' });
+      expect(await (await begin(on)).result).toMatchObject({ outcome: 'needsRecovery' });
+      const acceptImages: string[] = [];
+      const expectRefused = async (act: string, { name, file: fileOf, back }: Place): Promise<void> => {
+        const before = contentsOf(on);
+        const options = { ...DEAD, acceptImages, ...(back === undefined ? {} : { back }) };
+        const refusal = await recoverOffline(on.journal, ID, options).catch((error: unknown) => error);
+        const what = `${act} as ${name}`;
+        expect.assert(refusal instanceof BlocksagaError, `${what}: ${JSON.stringify(refusal)}`);
+        expect(refusal.code, what).toBe('FILES');
+        // Of a directory the first image may be missed first.
+        const found = act === DIRECTORY ? dirname(fileOf(on)) : `${fileOf(on)} there is inode`;
+        expect(refusal.message, what).toMatch(new RegExp(`${found}.*put the right file back`));
+        expect(contentsOf(on), what).toEqual(before);
+      };
+      for (const place of places) {
+        const file = place.file(on);
+        for (const [act, { act: take, putBack }] of Object.entries(ACTS)) {
+          // The old images are beside all else that is of the guest, and the first file is gone for good at last.
+          if (act === INODE || (act === DIRECTORY && place !== OVERLAY)) continue;
+          take(file);
+          await expectRefused(act, place);
+          putBack(file);
+        }
       }
-    }
-    for (const place of places.filter(({ back }) => back === undefined)) {
-      const { act: take, putBack } = ACTS[INODE] ?? expect.unreachable();
-      const file = place.file(on);
-      take(file);
-      await expectRefused(INODE, place);
-      putBack(file);
-      rmSync(aside(file));
-      await expectRefused(INODE, place);
-      acceptImages.push(file);
-    }
-    await expectNothingLost(on, await recoverOffline(on.journal, ID, { ...DEAD, acceptImages }));
-  });
-});
+      for (const place of places.filter(({ back }) => back === undefined)) {
+        const { act: take, putBack } = ACTS[INODE] ?? expect.unreachable();
+        const file = place.file(on);
+        take(file);
+        await expectRefused(INODE, place);
+        putBack(file);
+        rmSync(aside(file));
+        await expectRefused(INODE, place);
+        acceptImages.push(file);
+      }
+      await expectNothingLost(on, await recoverOffline(on.journal, ID, { ...DEAD, acceptImages }));
+    },
+  );
 
-describeOnQemu('an offline recovery of a commit', () => {
-  test('asks for no image that it has merged and removed, whatever stands under its name by then', async () => {
+  test.concurrent('of a commit asks for no image that it has merged and removed, whatever stands under its name by then', async () => {
     await using bare = await stage({ disks: 2, journal: 'memory' });
     const on = await withChains(bare, 2);
     const merged = on.chains.map(([, file = '']) => file);
@@ -228,10 +230,8 @@ describeOnQemu('an offline recovery of a commit', () => {
     expect(theirs()).toEqual(made);
     await expectNothingLost(on, result);
   });
-});
 
-describeOnQemu('an offline recovery of a saga that saw no files', () => {
-  test('asks whether an image is the right one that stands on another', async () => {
+  test.concurrent('of a saga that saw no files asks whether an image is the right one that stands on another', async () => {
     await using on = await stage({ disks: 2 });
     on.tap.after('transaction', async () => {
       await on.vm.awaitWrites(16);
