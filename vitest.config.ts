@@ -90,6 +90,8 @@ export default defineConfig({
   test: {
     // More than two processors: guests, which rest between their writes, and dead QEMUs are mostly waited for.
     maxWorkers: 5,
+    // What is played at the same time within a file waits for QEMUs and agents that do not answer.
+    maxConcurrency: 15,
     globalSetup: ['test/compiled-once.ts', 'test/nothing-stays.ts'],
     sequence: { sequencer: Mixed },
     projects: [{ test: { name: 'alone', ...PATIENCE, include: alone, setupFiles: drawn } }, ...parts],

@@ -21,8 +21,9 @@ async function snapshotQuiesced(on: Stage, log: string[], faults: AgentFaults, w
   return { agent, result: await saga.result };
 }
 
+// At the same time: most of this is waiting for an agent.
 describeOnQemu('a quiesced snapshot', () => {
-  test('is taken between freeze and thaw', async () => {
+  test.concurrent('is taken between freeze and thaw', async () => {
     await using on = await stage({ disks: 2 });
     const log: string[] = [];
     const { agent, result } = await snapshotQuiesced(on, log, {});
@@ -32,7 +33,7 @@ describeOnQemu('a quiesced snapshot', () => {
     await expectSwitched(on, result);
   });
 
-  test('one by one freezes before the guest stops and thaws after it runs', async () => {
+  test.concurrent('one by one freezes before the guest stops and thaws after it runs', async () => {
     await using on = await stage({ disks: 2 });
     const log: string[] = [];
     const { agent, result } = await snapshotQuiesced(on, log, {}, ['transaction']);
@@ -48,7 +49,7 @@ describeOnQemu('a quiesced snapshot', () => {
     await expectSwitched(on, result);
   });
 
-  test.each<{ what: string; faults: AgentFaults; code: string }>([
+  test.concurrent.each<{ what: string; faults: AgentFaults; code: string }>([
     { what: 'fails after it froze something', faults: { refuseFreeze: true }, code: 'QMP_COMMAND' },
     { what: 'answers too late', faults: { freezeMs: 9_000 }, code: 'QMP_TIMEOUT' },
   ])('whose freeze $what is taken back and thawed', async ({ faults, code }) => {
@@ -81,7 +82,7 @@ describeOnQemu('a quiesced snapshot', () => {
     await expectTakenBack(on, result);
   });
 
-  test('of a guest that a third party has frozen before is taken back and leaves it frozen', async () => {
+  test.concurrent('of a guest that a third party has frozen before is taken back and leaves it frozen', async () => {
     await using on = await stage({ disks: 2 });
     const log: string[] = [];
     const { agent, result } = await snapshotQuiesced(on, log, { frozenBefore: true });
@@ -92,7 +93,7 @@ describeOnQemu('a quiesced snapshot', () => {
     await expectTakenBack(on, result);
   });
 
-  test('that fails in the switch is thawed', async () => {
+  test.concurrent('that fails in the switch is thawed', async () => {
     await using on = await stage({ disks: 2 });
     const log: string[] = [];
     on.tap.before('transaction', () => {
@@ -124,7 +125,7 @@ async function cloneQuiesced(on: Stage, log: string[], faults: AgentFaults) {
 }
 
 describeOnQemu('a quiesced clone', () => {
-  test('is cut between freeze and thaw, in one pause', async () => {
+  test.concurrent('is cut between freeze and thaw, in one pause', async () => {
     await using on = await stage({ disks: 2 });
     const log: string[] = [];
     const { agent, result } = await cloneQuiesced(on, log, {});
@@ -134,7 +135,7 @@ describeOnQemu('a quiesced clone', () => {
     await expectCloned(on, result);
   });
 
-  test.each<{ what: string; faults: AgentFaults; code: string }>([
+  test.concurrent.each<{ what: string; faults: AgentFaults; code: string }>([
     { what: 'fails after it froze something', faults: { refuseFreeze: true }, code: 'QMP_COMMAND' },
     { what: 'answers too late', faults: { freezeMs: 9_000 }, code: 'QMP_TIMEOUT' },
   ])('whose freeze $what is rolled back and thawed', async ({ faults, code }) => {
