@@ -5,9 +5,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** The slowest of what waits for guests, programs and pages, in a whole quick run, in order. */
 const LONGEST = [
-  'overlays-above right-files-offline real-agent snapshot-quiesce storage-daemon-deaths failures-killed fleet backend-operations',
-  'older-ways hostile page demo sim-sequences offline-behind revert-iothreads merge-offline backend merge-versions wire cli laboratory',
-  'own-filters encrypted rows replies-lost targets-hang asked sim-agrees failures-at-switch resume commit-offline unplug hosts',
+  'real-agent snapshot-quiesce storage-daemon-deaths fleet backend-operations hostile page demo older-ways right-files-offline',
+  'sim-sequences failures-killed overlays-above offline-behind revert-iothreads merge-offline backend merge-versions wire cli',
+  'own-filters encrypted rows replies-lost targets-hang laboratory asked sim-agrees failures-at-switch resume commit-offline unplug hosts',
 ].flatMap(names => names.split(' '));
 
 const WAITS = /\/(?:test\/qemu|browser-tests)\/([^/]+)\.test\.ts$/;
@@ -91,7 +91,7 @@ export default defineConfig({
     // More than two processors: guests, which rest between their writes, and dead QEMUs are mostly waited for.
     maxWorkers: 5,
     // What is played at the same time within a file waits for QEMUs and agents that do not answer.
-    maxConcurrency: 15,
+    maxConcurrency: 8,
     globalSetup: ['test/compiled-once.ts', 'test/nothing-stays.ts'],
     sequence: { sequencer: Mixed },
     projects: [{ test: { name: 'alone', ...PATIENCE, include: alone, setupFiles: drawn } }, ...parts],
