@@ -4,8 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import type { RequestListener, Server } from 'node:http';
 import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { BlocksagaError } from '../errors.ts';
@@ -53,7 +52,7 @@ export async function listen(
     throw new BlocksagaError('REQUEST_INVALID', why);
   }
   const certificate = tls === undefined ? undefined : certificateIn(tls.certificate);
-  const server = tls === undefined ? createServer(answer) : tlsServer(tls, answer);
+  const server = tls === undefined ? serverInClear(answer) : tlsServer(tls, answer);
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   const clients = new RefusedClients(refused, systemClock);
   server.on('tlsClientError', (error: Error, { authorizationError, remoteAddress }: TLSSocket) => {
@@ -96,12 +95,17 @@ function certificateIn(file: string): X509Certificate {
   }
 }
 
+/** Both are loaded when an agent listens: that of `import` would be a fifth of the start of each command. */
+function serverInClear(answer: RequestListener): Server {
+  return process.getBuiltinModule('node:http').createServer(answer);
+}
+
 function tlsServer(
   { certificate, key, clientCa }: NonNullable<ListenOptions['tls']>,
   answer: RequestListener,
 ): Server {
   try {
-    return createTlsServer(
+    return process.getBuiltinModule('node:https').createServer(
       {
         cert: readFileSync(certificate),
         key: readFileSync(key),

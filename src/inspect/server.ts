@@ -3,7 +3,7 @@
  * knows, and passes on what the buttons ask. It starts no saga, and resumes one only by what it was given for that.
  */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { randomSecret } from '../engine/connection/ids.ts';
 import { BlocksagaError, invariant } from '../errors.ts';
 import { svgOf } from '../railway/draw.ts';
@@ -66,7 +66,8 @@ export async function serveInspect(options: InspectOptions): Promise<InspectServ
   const secret = randomSecret();
   let port = options.port ?? 0;
 
-  const server = createServer((request, response) => {
+  // Loaded when a page is served: that of `import` would be a fifth of the start of each command.
+  const server = process.getBuiltinModule('node:http').createServer((request, response) => {
     answer(request, response).catch(error => {
       // The page is told; a bug of ours here must not end a program that shows others.
       const refusal = error instanceof BlocksagaError ? error : new BlocksagaError('INTERNAL', String(error));
