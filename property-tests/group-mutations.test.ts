@@ -60,17 +60,17 @@ interface Kind {
 
 const ALL_DRAWN: readonly GroupScene[] = fc.sample(scenes, { numRuns: 800, seed: 20_261_129 });
 
-/** `last` is what a guest answers last in front of its vote; around `decides` the process dies that has just decided. */
-function kindOf(isCloned: boolean, last: string, decides: number): Kind {
+/** Around `decides` the process dies that has just decided. */
+function kindOf(isCloned: boolean, decides: number): Kind {
   const plain = { ...PLAIN_SCENE, isCloned };
   return {
     isCloned,
-    /** A third party resumes the first guest while that waits for `go`, which the second one's late answer puts off. */
-    resumed: range(5, 400, 5).map(ms => ({
+    /** A third party resumes the first guest while that waits for `go`, also in front of the second one's slow `stop`. */
+    resumed: range(5, SLOW_TO_MS, SLOW_MS / 4).map(ms => ({
       ...plain,
       guests: [
         { faults: [{ kind: 'otherClient', at: { when: 'at', ms }, execute: 'cont' }] },
-        { faults: [{ kind: 'replyLate', command: last, nth: 1, delayMs: 400 }] },
+        { timing: { commandMs: SLOW_MS } },
       ],
     })),
     /** The process dies at each of its moments, and the first guest's QEMU with it. */
@@ -96,11 +96,15 @@ function kindOf(isCloned: boolean, last: string, decides: number): Kind {
   };
 }
 
+/** How long a slow QEMU takes for a command, and when a group with such a guest has ended. */
+const SLOW_MS = 40;
+const SLOW_TO_MS = 1_600;
+
 /** Behind all that the first process has done. */
 const REST_MS = 500;
 
-const SNAPSHOTS = kindOf(false, 'transaction', 154);
-const CLONES = kindOf(true, 'block-job-cancel', 190);
+const SNAPSHOTS = kindOf(false, 154);
+const CLONES = kindOf(true, 190);
 
 /** Of the groups of a sound protocol, every so many. */
 const EVERY = often(20, 1);

@@ -41,14 +41,21 @@ afterEach(() => {
 const PLAIN = { diesAt: null, followerDiesAt: null, abortAt: null, order: [0, 1], killed: [], wire: [] };
 const ofTwo = { ...PLAIN, guests: [{}, {}], following: [1] } satisfies HostsScene;
 
-/** A third party resumes the guest that follows while that waits for `go`, which the leader's late answer puts off. */
-const RESUMED: readonly HostsScene[] = range(5, 400, 5).map(ms => ({
-  ...ofTwo,
-  guests: [
-    { faults: [{ kind: 'replyLate', command: 'transaction', nth: 1, delayMs: 400 }] },
-    { faults: [{ kind: 'otherClient', at: { when: 'at', ms }, execute: 'cont' }] },
-  ],
-}));
+/** How long a slow QEMU takes for a command. */
+const SLOW_MS = 40;
+
+/** A third party resumes the guest that follows while that waits for `go`, which the leader's late answer puts off, or its slow `stop`. */
+const RESUMED: readonly HostsScene[] = [
+  ...range(5, 400, 5).map(ms =>
+    resumed(ms, { faults: [{ kind: 'replyLate', command: 'transaction', nth: 1, delayMs: 400 }] }),
+  ),
+  ...range(5, 1_600, SLOW_MS / 4).map(ms => resumed(ms, { timing: { commandMs: SLOW_MS } })),
+];
+
+function resumed(ms: number, leading: HostsScene['guests'][number]): HostsScene {
+  const faults = [{ kind: 'otherClient', at: { when: 'at', ms }, execute: 'cont' }] as const;
+  return { ...ofTwo, guests: [leading, { faults }] };
+}
 
 /** The guest of the leader is looked at late, in front of its pause or in it. */
 const SLOW: readonly HostsScene[] = [2, 3, 4].map(nth => ({
