@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { createEngine, memoryJournal, type SagaNotice } from '../../src/index.ts';
 import type { Connect, Json } from '../../src/qmp/transport.ts';
 import { createSim } from '../../src/sim/index.ts';
+import type { Arguments } from '../../src/sim/state/arguments.ts';
+import { isOfCount } from '../../src/sim/state/of-count.ts';
 
 describe('the pause of a copy of four disks', () => {
   it.each([
@@ -101,13 +103,13 @@ function purposeOf(verbs: readonly string[]): string {
   return acts.find(verb => verb !== 'stop') ?? acts[0] ?? verbs[0] ?? '';
 }
 
-/** How much of the saga is in the journal goes in front of a change, in the same write, and is never waited for alone. */
+/** How much of the saga is in the journal, and what the guest has written, goes in one write with others, and is never waited for alone. */
 function isNoCount(message: Json): boolean {
-  const { execute, arguments: given } = message as {
+  const { execute, arguments: given = {} } = message as {
     readonly execute: string;
-    readonly arguments?: { readonly path?: string };
+    readonly arguments?: Arguments;
   };
-  return execute !== 'qom-set' || !/-count$/.test(given?.path ?? '');
+  return !isOfCount(execute, given);
 }
 
 function verbOf(message: Json): string {
