@@ -68,6 +68,30 @@ test.each(SWITCHED)('%s loses nothing that is not kept and told', async name => 
   for (const scenario of triples(name)) expect(await wrongs(scenario)).toBe('');
 });
 
+/** Resumed in front of the switch, and again while the saga has no process, which it may be stopped in, too. */
+function* deadBetween(name: keyof typeof PLAIN): Generator<Scenario> {
+  const at = (execute: 'cont' | 'stop', ms: number): PlannedFault => ({
+    ...{ kind: 'otherClient', at: { when: 'at', ms }, execute, arguments: {}, from: 'pauseGuest' },
+  });
+  for (const first of [13, 14])
+    for (let nth = 5; nth <= 9; nth += 1)
+      for (const meanwhile of [[at('cont', 10)], [at('cont', 10), at('stop', 13)], []])
+        yield {
+          ...PLAIN[name],
+          pace: SLOWLY,
+          faults: [before('cont', first), before('stop', first + 1), ...meanwhile],
+          deaths: [{ at: 'send', nth, from: 'pauseGuest' }],
+          lingerMs: 0.5,
+        };
+}
+
+test.each(['a copy that reopens filters', 'a revert'] as const)(
+  '%s whose process dies meanwhile loses nothing that is not kept and told',
+  async name => {
+    for (const scenario of deadBetween(name)) expect(await wrongs(scenario)).toBe('');
+  },
+);
+
 /** In front of the `stop` that goes out with the switch, and behind that switch. */
 const BOTH = resumedTwice('a copy that reopens filters', [14, 15, 19]);
 
@@ -107,7 +131,7 @@ describe('a guest that has run on both sides', () => {
     steps.reopenFilters = {
       ...reopenFilters,
       undo: (context: StepContext<SwitchPlan>) =>
-        undo({ ...context, ranBehindSwitch: () => false, ranOnBoth: new Set() }, undefined),
+        undo({ ...context, ranBehindSwitch: () => 'no', ranOnBoth: new Set() }, undefined),
     } as Step;
     expect(judge(await runScenario(BOTH)).map(({ law }) => law)).toContain('nothing lost');
   });

@@ -134,7 +134,7 @@ class Bench {
       sideGoesTo: () => undefined,
       sideIs: () => undefined,
       ranBeforeSwitch: () => false,
-      ranBehindSwitch: () => false,
+      ranBehindSwitch: () => 'no',
       ranOnBoth: new Set(),
       recordRanOnBoth: async () => undefined,
       likeness: () => 'alike',

@@ -4,7 +4,7 @@ import type { Within } from '../../journal/journal.ts';
 import { whenFree } from '../../journal/waiting.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Step } from '../../steps/step/step.ts';
-import { decision } from './history.ts';
+import { decision, ranOnOld } from './history.ts';
 import type { HostParts } from './host-parts.ts';
 import type { Pause } from './pause.ts';
 import { recordSides } from './sides.ts';
@@ -69,6 +69,11 @@ export class Decision {
   async recordSides(step: string, qmp: QmpClient, isStillTrue = always): Promise<void> {
     const parts = { ...this.#parts, ...this.#pause.within };
     if (await recordSides(parts, step, qmp, isStillTrue)) this.#sidesTold = true;
+  }
+
+  /** Writes that a third party has resumed the guest in front of the switch; durable on return. */
+  recordRanOnOld(): void {
+    this.#parts.journal.appendSync(this.#parts.lease, [ranOnOld()], this.#pause.within);
   }
 
   /**

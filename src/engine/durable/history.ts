@@ -18,6 +18,9 @@ export const RESCUE = 'rescueGuest';
 /** The record that a running guest was stopped again when the saga came back into its pause; no step either. */
 export const REENTRY = 'reenterWindow';
 
+/** What it says where it was on its old images that the guest ran then. */
+const ON_OLD = 'onOld';
+
 /** How a step of an earlier process ended. */
 export type Settled =
   | { readonly ok: true; readonly value: Json; readonly abort: boolean }
@@ -30,6 +33,8 @@ export interface PastStep {
   settled: Settled | undefined;
   /** Whether the guest was stopped again after this step, so that the saga has to resume it. */
   reheld: boolean;
+  /** Of the pause: whether the guest is known to have run on its old images while its disks were being switched. */
+  ranBefore: boolean;
 }
 
 /** The signals besides those of the machines: how fast the jobs may copy, and that something from elsewhere was heard. */
@@ -100,11 +105,18 @@ export class History {
     } else if (kind === 'intent' && step === REENTRY) {
       const pause = this.#steps.findLast(each => each.step === 'pauseGuest');
       if (pause !== undefined) pause.reheld = true;
+      if (pause !== undefined && member(body, 'observed') === ON_OLD) pause.ranBefore = true;
     } else if (kind === 'intent') {
       const last = this.#steps.at(-1);
       // It begins again where its first look had failed.
       if (last?.step === step && last.settled === undefined) this.#steps.pop();
-      this.#steps.push({ step, observed: member(body, 'observed'), settled: undefined, reheld: false });
+      this.#steps.push({
+        step,
+        observed: member(body, 'observed'),
+        settled: undefined,
+        reheld: false,
+        ranBefore: false,
+      });
     } else if (kind === 'outcome' && step === RESCUE) {
       this.rescued = this.#wasRescued;
     } else if (kind === 'outcome') {
@@ -139,6 +151,9 @@ export const outcome = (step: string, value: Json, abort: boolean): NewRecord =>
   step,
   body: { value, abort },
 });
+
+/** A third party has resumed the guest in front of the switch, on its old images. */
+export const ranOnOld = (): NewRecord => intent(REENTRY, ON_OLD);
 
 /** Of a stranded saga whose guest was not resumed, as its disks were not where that may be: it is in its pause still. */
 export const staysPaused = (): NewRecord => outcome(RESCUE, { guest: 'paused' }, false);

@@ -10,6 +10,7 @@ import { findHalfBack } from '../../steps/mirror/half-back.ts';
 import type { StepContext } from '../../steps/step/step.ts';
 import type { PauseBound } from '../connection/pause-bound.ts';
 import { ANY, HASTY, type Judge, PATIENT, type RetryPolicy, retry, TRANSIENT } from '../connection/retry.ts';
+import type { PastStep } from './history.ts';
 import type { Pause } from './pause.ts';
 
 export class Insistence {
@@ -24,9 +25,9 @@ export class Insistence {
   }
 
   /** A pause that an earlier process has begun is counted from when this one takes it over. */
-  openPause(inEarlierProcess: boolean, wasRescued: boolean, observed: Json): void {
-    this.#pause.open(inEarlierProcess, wasRescued);
-    if (inEarlierProcess && wasPausedByUs(observed)) this.#bound.began();
+  openPause(past: PastStep | undefined, wasRescued: boolean, observed: Json): void {
+    this.#pause.open(past, wasRescued);
+    if (past !== undefined && wasPausedByUs(observed)) this.#bound.began();
   }
 
   /**

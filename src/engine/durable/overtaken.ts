@@ -15,6 +15,8 @@ export class Overtaken {
   /** The step at work, where it is one that decides. */
   #step: StepName | undefined;
   #telling = Promise.resolve();
+  /** Whether the journal says of this step that the guest has run in front of it. */
+  #isTold = false;
   /** What broke while the sides were written down; the step ends with it. */
   #broken: { readonly error: unknown } | undefined;
 
@@ -27,6 +29,7 @@ export class Overtaken {
   /** Runs what a step does, up to its decision. */
   async during<T>(name: StepName, { decision }: Step, act: () => Promise<T>): Promise<T> {
     this.#step = decision === undefined ? undefined : name;
+    this.#isTold = false;
     try {
       const value = await act();
       if (this.#broken !== undefined) throw this.#broken.error;
@@ -36,11 +39,23 @@ export class Overtaken {
     }
   }
 
+  /** At once: the decision may be written already, and who goes on by it could not tell any more that the new images lack something. */
+  #tellRanOnOld(): void {
+    if (this.#isTold || !this.#pause.ofSteps.ranBeforeSwitch()) return;
+    this.#isTold = true;
+    try {
+      this.#decision.recordRanOnOld();
+    } catch (error) {
+      this.#broken ??= { error };
+    }
+  }
+
   /** The guest runs, or a disk was switched. */
   changed(): void {
     const step = this.#step;
     if (step === undefined || !this.#pause.isOpen || this.#pause.pausedThroughout()) return;
     const decision = this.#decision;
+    this.#tellRanOnOld();
     const { written } = decision;
     const isTrue = () => this.#step === step && decision.written === written;
     const client = async () => (await this.#context(step)).qmp;

@@ -10,6 +10,7 @@ import type { ActAndLook } from '../../qmp/jobs.ts';
 import { retractSettling, writtenSince } from '../../steps/pause/mark-settling.ts';
 import type { Step, StepContext } from '../../steps/step/step.ts';
 import { LEAST_MS } from '../connection/pause-bound.ts';
+import type { PastStep } from './history.ts';
 import { RanOn, type Side, type Told } from './ran-on.ts';
 
 export class Pause {
@@ -23,7 +24,7 @@ export class Pause {
   /** `unsure`: it ran when this process came back to the pause, which may never have begun. */
   #guest: 'still' | 'ran' | 'unsure' = 'still';
   /** On which images it ran then, as its events say. */
-  #ranOn = new RanOn('old');
+  #ranOn = RanOn.fromTheStop();
   #openedMs = 0;
   /** Whether it is known how long this pause was. */
   #isMeasured = false;
@@ -49,13 +50,13 @@ export class Pause {
       // Who has stopped and resumed the guest while something else was waited for has done so in front of the pause.
       if (this.#isResumed) return;
       this.#guest = 'still';
-      this.#ranOn = new RanOn('old');
+      this.#ranOn = RanOn.fromTheStop();
     },
     pauseIsOver: () => this.#measureOnce(),
     sideGoesTo: (side: Side) => this.#ranOn.goesTo(side),
     sideIs: (side: Told) => this.#ranOn.is(side),
     ranBeforeSwitch: () => this.#ranOn.has('old'),
-    ranBehindSwitch: () => this.#ranOn.has('new') || this.#ranOn.has('unknown'),
+    ranBehindSwitch: () => this.#ranOn.behind,
     likeness: () => (this.pausedThroughout() ? this.#seen : 'apart'),
     sawAlike: () => {
       if (this.#isOpen) this.#seen = 'alike';
@@ -120,15 +121,16 @@ export class Pause {
     this.#ranOn.stopped();
   }
 
-  /** `wasRescued`: an earlier process may have resumed the guest from the middle of the pause. */
-  open(inEarlierProcess: boolean, wasRescued: boolean): void {
+  /** `past`: as an earlier process has left it. `wasRescued`: that may have resumed the guest from the middle of the pause. */
+  open(past: Pick<PastStep, 'ranBefore'> | undefined, wasRescued: boolean): void {
+    const inEarlierProcess = past !== undefined;
     this.#isOpen = true;
     this.#isResumed = inEarlierProcess;
     this.#seen = inEarlierProcess && wasRescued ? 'apart' : 'unknown';
     this.#writes = undefined;
     this.#reentered = !inEarlierProcess;
     this.#guest = 'still';
-    this.#ranOn = new RanOn(inEarlierProcess ? 'unknown' : 'old');
+    this.#ranOn = past === undefined ? RanOn.fromTheStop() : RanOn.resumed(past.ranBefore);
     this.#isMeasured = false;
     this.#openedMs = this.#clock.now();
   }

@@ -4,6 +4,8 @@
  */
 export type Side = 'old' | 'new';
 
+export type Behind = 'yes' | 'maybe' | 'no';
+
 /** `unknown` where an earlier process may have moved the disks, or the answer to what moves them was lost. */
 export type Told = Side | 'unknown';
 
@@ -11,13 +13,23 @@ export class RanOn {
   #side: Told;
   /** Whether it runs by now. */
   #runs = false;
-  #sides = new Set<Told>();
+  #sides: Set<Told>;
   /** What was known when a move was begun of which it is not told yet what has come. */
   #before: ReadonlySet<Told> | undefined;
   #ranSince = false;
 
-  constructor(side: Told) {
+  private constructor(side: Told, ran: readonly Told[]) {
     this.#side = side;
+    this.#sides = new Set(ran);
+  }
+
+  static fromTheStop(): RanOn {
+    return new RanOn('old', []);
+  }
+
+  /** Behind an earlier process: where it had run on its old images then, nothing tells whether it was resumed since. */
+  static resumed(ranOnOld: boolean): RanOn {
+    return new RanOn('unknown', ranOnOld ? ['old', 'unknown'] : []);
   }
 
   resumed(): void {
@@ -46,7 +58,13 @@ export class RanOn {
     if (ranMeanwhile || this.#runs) this.#sides.add(side);
   }
 
-  has(side: Told): boolean {
+  has(side: Side): boolean {
     return this.#sides.has(side);
+  }
+
+  /** Whether on the new images, where those are in front. */
+  get behind(): Behind {
+    if (this.#sides.has('new')) return 'yes';
+    return this.#sides.has('unknown') ? 'maybe' : 'no';
   }
 }

@@ -94,8 +94,7 @@ export class StepHost {
     await this.#expectToRun(name, step, past);
     const observed = isSeen(past, step.observe) ? past.observed : await this.#begin(name, step);
     this.#contexts.observed.set(name, observed);
-    if (step.pause === 'begins')
-      this.#insistence.openPause(past !== undefined, this.#parts.history.rescued, observed);
+    if (step.pause === 'begins') this.#insistence.openPause(past, this.#parts.history.rescued, observed);
     const settled = past?.settled ?? (await this.#settle(name, step, past));
     if (past?.reheld) this.#guestRan(); // this outcome is older than that
     if (!settled.ok) {

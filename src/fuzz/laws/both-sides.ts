@@ -29,7 +29,7 @@ function before(account: Account, index: number): string {
   return account.coveredFirst.includes(index) ? theirFile(index) : (account.before.disks[index]?.path ?? '');
 }
 
-/** It was resumed on its old images while the switch was under way, and later on the new ones, or in the very instant in front of them. */
+/** It was resumed on its old images while the switch was under way, and, as far as a saga can know, later on the new ones, or right in front of them. */
 function ranOnBoth(account: Account): boolean {
   const sides = sidesOf(account);
   const on = (which: keyof Sides) => (struck: Struck) =>
@@ -37,6 +37,8 @@ function ranOnBoth(account: Account): boolean {
   const isSwitching = ({ state }: Struck) => state.endsWith('reopenFilters');
   const first = account.struck.findIndex(struck => on('old')(struck) && isSwitching(struck));
   if (first < 0) return false;
+  // Of a saga whose process died then nothing tells whether it was resumed again.
+  if (account.states.slice(0, -1).some(states => states.at(-1)?.endsWith('reopenFilters'))) return true;
   return account.struck
     .slice(first + 1)
     .some(struck => on('fresh')(struck) || (isResumed(struck) && isSwitching(struck) && isInFront(struck)));

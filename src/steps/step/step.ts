@@ -162,8 +162,8 @@ export interface StepContext<P extends Plan = Plan> {
   sideIs(side: 'old' | 'new' | 'unknown'): void;
   /** Whether the guest is known to have run in this pause on its old images, behind the end of their mirrors: the new ones lack that. */
   ranBeforeSwitch(): boolean;
-  /** Whether it has run in this pause on its new images, or may have, where they are in front. */
-  ranBehindSwitch(): boolean;
+  /** Whether it has run in this pause on its new images, where they are in front; `maybe` where no event has told of a run. */
+  ranBehindSwitch(): 'yes' | 'maybe' | 'no';
   /**
    * What this process knows of the two sides of every disk: `alike` where it saw in this pause that each mirror holds all
    * that its source holds, `apart` where the guest may have written to one side since. `holdTheSame` asks QEMU where neither

@@ -5,12 +5,21 @@
  */
 import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan, RevertPlan, SwitchPlan } from '../../plan/plan.ts';
+import type { Json } from '../../qmp/transport.ts';
+import { writtenSince } from '../pause/mark-settling.ts';
 import { inAnyCase } from '../step/in-any-case.ts';
 import type { StepContext } from '../step/step.ts';
 
 type Context = Pick<
   StepContext<SwitchPlan | RevertPlan>,
-  'plan' | 'failure' | 'ranBeforeSwitch' | 'ranBehindSwitch' | 'ranOnBoth' | 'recordRanOnBoth'
+  | 'plan'
+  | 'qmp'
+  | 'observed'
+  | 'failure'
+  | 'ranBeforeSwitch'
+  | 'ranBehindSwitch'
+  | 'ranOnBoth'
+  | 'recordRanOnBoth'
 >;
 
 /** Whether it ran on its old images before the switch, which has failed for that. */
@@ -21,9 +30,28 @@ export function ranBefore({
   return failure?.code === 'FOREIGN' || ranBeforeSwitch();
 }
 
+/** What the undo of a switch looks at in front of all, for a later process: how much the guest had written, and whether it had run there. */
+export async function observeRun(context: Context): Promise<Json> {
+  const behind = context.ranBehindSwitch();
+  if (!ranBefore(context)) return { behind, writes: null };
+  return { behind, writes: (await writtenSince(context)).writes ?? null };
+}
+
 /** Of disks that are on their new images, or were until now; `runs`: the guest was seen running there. */
-export function ranOnBothSides(context: Context, runs: boolean): boolean {
-  return ranBefore(context) && (runs || context.ranBehindSwitch());
+export async function ranOnBothSides(context: Context, runs: boolean): Promise<boolean> {
+  if (!ranBefore(context)) return false;
+  const behind = context.ranBehindSwitch();
+  if (runs || behind !== 'maybe') return runs || behind === 'yes';
+  // It ran while nothing looked: if not since an earlier process began this undo, that was in front of the switch.
+  const seen = seenBy(context.observed);
+  const { writes } = await writtenSince(context);
+  return seen.behind !== 'no' || seen.writes !== writes;
+}
+
+/** Undefined where nothing tells. */
+function seenBy(observed: Json): { readonly behind?: Json; readonly writes?: Json } {
+  if (typeof observed !== 'object' || observed === null || !('writes' in observed)) return {};
+  return typeof observed.writes === 'number' ? observed : {};
 }
 
 /** Throws BOTH_SIDES where the guest has run on both, which is durable then, or is known to have. */
@@ -34,7 +62,7 @@ export async function expectOneSide(
 ): Promise<void> {
   const { plan, ranOnBoth, recordRanOnBoth } = context;
   if (ranOnBoth.size === 0) {
-    if (switched.length === 0 || !ranOnBothSides(context, runs)) return;
+    if (switched.length === 0 || !(await ranOnBothSides(context, runs))) return;
     await inAnyCase(recordRanOnBoth(switched), async () => {
       throw bothSides(switched);
     });

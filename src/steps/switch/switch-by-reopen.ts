@@ -27,7 +27,7 @@ import { holdFor, judgeHeld, STATUS } from '../step/hold-for.ts';
 import { throwFirst } from '../step/replies.ts';
 import { type Probe, probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { expectAnswering, isServed } from '../step/targets-answer.ts';
-import { expectOneSide, ranOnBothSides } from './both-sides.ts';
+import { expectOneSide, observeRun, ranOnBothSides } from './both-sides.ts';
 import { addFilter, deleteNode, reopenCommand } from './filter-commands.ts';
 import { byOwnFilter, putFiltersBack } from './put-filters-back.ts';
 import {
@@ -118,6 +118,8 @@ export const reopenFilters: Step<SwitchPlan> = {
     const wasStopped = !running && !context.pausedThroughout();
     return sight === undefined || wasStopped ? null : seenAt(sight, sentMs);
   },
+
+  observeUndo: observeRun,
 
   /** Moves all disks back at once. What the guest has written to their new images, resumed by a third party, goes back with them. */
   async undo(context) {
@@ -214,7 +216,8 @@ async function moveToSources(
   const [reopened] = held.replies;
   sideAfter(context, reopened, 'old');
   valueForDisks(moving, reopened);
-  if (!ranOnImages(context, before) && !ranOnBothSides(context, before.ok && before.value.running)) {
+  const isBoth = await ranOnBothSides(context, before.ok && before.value.running);
+  if (!isBoth && !ranOnImages(context, before)) {
     if (held.wasLive) await context.recordRun();
     return false;
   }
