@@ -96,6 +96,14 @@ test.each(['a copy that reopens filters', 'a revert'] as const)(
 const BOTH = resumedTwice('a copy that reopens filters', [14, 15, 19]);
 
 describe('a guest that has run on both sides', () => {
+  test('keeps what it wrote where its QEMU is killed at any moment behind the second side', async () => {
+    for (let ms = 9; ms <= 16; ms += 1) {
+      const kill: PlannedFault = { kind: 'kill', what: 'qemu', at: { when: 'at', ms }, from: 'pauseGuest' };
+      const pace = { ...SLOWLY, guestWriteMs: 0.9 };
+      expect(await wrongs({ ...BOTH, pace, faults: [...BOTH.faults, kill] })).toBe('');
+    }
+  });
+
   test('is left where it is, running, with a word of both images of each disk', async () => {
     const { result, after, atLast, shutDown } = await runScenario(BOTH);
     expect(result).toMatchObject({ outcome: 'needsRecovery', error: { code: 'BOTH_SIDES' } });

@@ -155,6 +155,16 @@ export const outcome = (step: string, value: Json, abort: boolean): NewRecord =>
 /** A third party has resumed the guest in front of the switch, on its old images. */
 export const ranOnOld = (): NewRecord => intent(REENTRY, ON_OLD);
 
+/** Whether it was so in the last pause that these records tell of. */
+export function ranOnOldIn(records: readonly JournalRecord[]): boolean {
+  const last = records.findLastIndex(({ kind, step }) => kind === 'intent' && step === 'pauseGuest');
+  return records
+    .slice(last + 1)
+    .some(
+      ({ kind, step, body }) => kind === 'intent' && step === REENTRY && member(body, 'observed') === ON_OLD,
+    );
+}
+
 /** Of a stranded saga whose guest was not resumed, as its disks were not where that may be: it is in its pause still. */
 export const staysPaused = (): NewRecord => outcome(RESCUE, { guest: 'paused' }, false);
 

@@ -191,6 +191,8 @@ function inWords(doubt: Doubt): string {
       `wrote before only in ${taken}; whichever is booted from, copy what the guest needs of the other one by hand`
     );
   if (evidence === 'both') return `it wrote to ${taken} first, and then to ${later}, which lacks that`;
+  if (evidence === 'ranFirst')
+    return `it wrote to ${taken} right in front of the switch, which ${later} lacks, and may have run on that since`;
   const holds = isUnread ? 'what it holds cannot be read as a whole' : 'holds what that does not';
   const rebased = doubt.disk.image.rebased
     ? `; a revert puts it on ${taken} before it stands on the image that its header names: where the guest ran on it only then, rebase it ` +
@@ -210,9 +212,10 @@ export function keptInDoubt({ later, taken, kind, evidence, isUnread }: Doubt): 
     const why = `a guest was seen on it, where a third party had put it: kept, remove it once the guest runs well on ${taken}`;
     return [{ file: later, why }];
   }
-  if (evidence === 'both') {
+  if (evidence === 'both' || evidence === 'ranFirst') {
+    const and = evidence === 'both' ? 'and it holds' : 'and it may hold';
     const why = (other: string) =>
-      `the guest ran on it and on ${other}, and it holds what that does not: kept, look at it before you remove it`;
+      `the guest was on it and on ${other}, ${and} what that does not: kept, look at it before you remove it`;
     return [
       { file: later, why: why(taken) },
       { file: taken, why: why(later) },

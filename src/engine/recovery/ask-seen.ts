@@ -6,6 +6,7 @@ import type { Images } from '../../images/images.ts';
 import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
 import { type DiskPlan, hasMirrors, type StagePlan } from '../../plan/plan.ts';
+import { ranOnOldIn } from '../durable/history.ts';
 import { ranOnBothIn } from '../durable/ran-on-both.ts';
 import { seenOn } from '../durable/seen-on.ts';
 import type { OfflineAction } from './decide-offline.ts';
@@ -13,9 +14,9 @@ import type { OfflineAction } from './decide-offline.ts';
 /**
  * `seenOn`: a guest was on it when it was looked at last. `leftAgain`: it was on it at some look, and holds nothing now that the
  * other one does not, or was not on it any more at the last. `half`: what it was moved to holds a part, and so does the other. `both`: it
- * ran on the one and then on the other, in front of the switch and behind it.
+ * ran on the one and then on the other, in front of the switch and behind it. `ranFirst`: it did the first, and nothing tells of the second.
  */
-export type Evidence = 'seenOn' | 'leftAgain' | 'half' | 'both';
+export type Evidence = 'seenOn' | 'leftAgain' | 'half' | 'both' | 'ranFirst';
 
 /** What is asked of a verdict's stage. */
 interface Asked {
@@ -33,11 +34,14 @@ export async function askSeen(
   const { ever, last, halved } = seenOn(plan, records);
   const isMoved = action === 'moveBack' && (halved.has(disk.index) || !isWhole(plan, records, disk));
   const isBoth = ranOnBothIn(records).has(disk.index);
-  if (!isBoth && !isMoved && !(action === 'drop' && ever.has(disk.index))) return undefined;
+  const isTaken = action === 'keep' || action === 'keepOrMake';
+  const ranFirst = isTaken && ranOnOldIn(records);
+  if (!isBoth && !ranFirst && !isMoved && !(action === 'drop' && ever.has(disk.index))) return undefined;
   const fresh = { file: disk.image.file, driver: disk.image.driver };
   const { state } = await images.look(fresh);
   if (state === 'missing') return undefined;
   if (isBoth) return 'both';
+  if (ranFirst) return 'ranFirst';
   if (isMoved) return 'half';
   if (!last.has(disk.index)) return 'leftAgain';
   const old = { file: disk.file, driver: disk.driver };

@@ -79,7 +79,11 @@ export async function askAndChoose(
 
 /** Throws REQUEST_INVALID where disks that ran on both sides are to be brought together: one would be copied over the other. */
 function expectOneSide(saga: string, sides: Sides, doubts: Awaited<ReturnType<typeof askImages>>): void {
-  if (new Set(sides.values()).size < 2 || doubts.every(({ evidence }) => evidence !== 'both')) return;
+  if (
+    new Set(sides.values()).size < 2 ||
+    doubts.every(({ evidence }) => evidence !== 'both' && evidence !== 'ranFirst')
+  )
+    return;
   throw new BlocksagaError(
     'REQUEST_INVALID',
     `the guest of saga ${saga} ran on both sides of its disks, which it left and came to at one instant: say the same side of all of them`,

@@ -56,6 +56,9 @@ function isResumed({ fault }: Struck): boolean {
 
 /** So it did, and the saga ends with a word of both images of each disk, which are there and hold every write between them. */
 export function areBothKept(_struck: Struck, account: Account, { outcome, result, now }: EndJudged): boolean {
+  // Killed before the saga could say so: the recovery asks, and says it.
+  if (outcome === 'needsRecovery' && !now.alive && result?.error?.code !== 'BOTH_SIDES')
+    return areBothKeptOffline(account, account.offline);
   if (outcome !== 'needsRecovery' || result?.error?.code !== 'BOTH_SIDES' || !ranOnBoth(account))
     return false;
   const named = result.error.images ?? [];
