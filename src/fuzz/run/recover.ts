@@ -18,6 +18,7 @@ import { namedBelow } from '../account/file-headers.ts';
 import { type Sight, takeSight } from '../account/sight.ts';
 import { type ContentsByDisk, judgeWrites, lastWritesOf } from '../laws/judge-writes.ts';
 import type { Scenario } from '../scenario/scenario.ts';
+import { isClone } from '../scenario/wish.ts';
 import { type Asked, fileInChain, frontIn, newSetsOf, placesOf, theirFile } from '../scenario/wish-files.ts';
 import { diskName, SAGA } from '../scenario/wish-request.ts';
 import { lastAbove } from './last-above.ts';
@@ -131,7 +132,7 @@ function lastFront(sim: Sim, asked: Scenario & Pick<Dead, 'coveredFirst' | 'afte
   const { guest, wish, faults, restored, coveredFirst, after } = asked;
   const mayBeSwitched =
     restored !== undefined ||
-    faults.some(fault => fault.kind === 'otherClient' && SWITCHES.has(fault.execute));
+    faults.some(fault => fault.kind === 'otherClient' && mayHaveSwitched(wish, fault.execute));
   const disks = Array.from({ length: guest.disks }, (_, index) => index);
   const oldOf = (index: number) =>
     coveredFirst.includes(index) ? theirFile(index) : fileInChain(guest, index, 0);
@@ -237,11 +238,15 @@ function isWhole(sim: Sim, path: string): boolean {
   return image !== undefined && (below === undefined || isWhole(sim, below));
 }
 
+/** The mirrors of a clone end where they are: none of them waits to be finalized. */
+function mayHaveSwitched(wish: Scenario['wish'], command: string): boolean {
+  return SWITCHES.has(command) || (FINALIZES.has(command) && !isClone(wish));
+}
+
+const FINALIZES: ReadonlySet<string> = new Set(['job-finalize', 'block-job-finalize']);
 const SWITCHES: ReadonlySet<string> = new Set([
   'job-complete',
   'block-job-complete',
-  'job-finalize',
-  'block-job-finalize',
   'blockdev-snapshot',
   // An active commit that is begun below such an overlay merges the image there.
   'blockdev-snapshot-sync',

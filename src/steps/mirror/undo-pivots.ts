@@ -18,6 +18,7 @@ import type { JobWaitOptions } from '../../qmp/jobs.ts';
 import { WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
+import { expectNotAlone } from '../prepare/stand-on-chains.ts';
 import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
 import { findHalfBack, isHalfBack, isHeldHalfBack, toldHalfBack } from './half-back.ts';
@@ -151,6 +152,7 @@ async function mirrorBack(
     await setDrives(qmp, switched, sources);
     return sources;
   }
+  if (!back.isAlike) await expectNotAlone(context, switched);
   const commands = switched.map((disk): BackCommand => {
     const source = sources.get(disk.index) ?? disk.node;
     const device = rootNow(graph, disk, disk.goal);

@@ -1,19 +1,21 @@
 /**
  * Puts the chains below the targets of a snapshot's mirrors, which were opened alone before the snapshot was taken: a user
- * of the guest's image would have been moved onto the overlay. A target on an image of the disk's own chain is opened
- * anew on that before it is mirrored to. A target with a chain of its own gets it for the switch, since that may
- * be copied until then; QEMU takes it below a mirror's target from 5.0 on (`allow-write-only-overlay`,
- * qapi/block-core.json). Nothing here reads or writes what is in the images.
+ * of the guest's image would have been moved onto the overlay. Each target is opened anew on the image below the overlay before
+ * it is mirrored to: what the mirror leaves out is there, also for a guest that a third party switches too early. A target with a
+ * chain of its own gets that for the switch, since it may be copied until then. A QEMU without `blockdev-reopen` does not
+ * exchange the image below a node: there such a target stands alone until then, and QEMU takes its chain below a mirror's target
+ * from 5.0 on (`allow-write-only-overlay`, qapi/block-core.json). Nothing here reads or writes what is in the images.
  */
 import { BlocksagaError, invariant } from '../../errors.ts';
+import { Edges } from '../../guest/edges.ts';
 import { readGraph } from '../../guest/graph.ts';
 import { openChain } from '../../guest/revive-source.ts';
 import type { Files } from '../../images/files.ts';
-import type { ChainImage, CopyPlan, DiskPlan } from '../../plan/plan.ts';
+import type { ChainImage, CopyPlan, DiskPlan, Plan } from '../../plan/plan.ts';
 import type { Command, QmpClient } from '../../qmp/client.ts';
 import { valueForDisks } from '../step/blame.ts';
 import { throwFirst } from '../step/replies.ts';
-import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { probeDisks, type Step } from '../step/step.ts';
 import { openFormat } from './create-images.ts';
 
 const CHAIN_DEPTH_MAX = 200;
@@ -21,15 +23,21 @@ const CHAIN_DEPTH_MAX = 200;
 export const standOnBases: Step<CopyPlan> = {
   name: 'standOnBases',
   irreversible: 'the undo of `createImages` closes these nodes too',
-  probe: probeChains(disk => !hasOwnChain(disk)),
 
-  async do({ qmp }, all) {
-    const todo = all.filter(disk => !hasOwnChain(disk));
+  async probe({ qmp, plan }) {
+    const depths = await readDepths(qmp);
+    return probeDisks(plan.disks, disk =>
+      standsAlone(plan, disk) || stands(depths, disk) ? 'present' : 'absent',
+    );
+  },
+
+  async do({ qmp, plan }, all) {
+    const todo = all.filter(disk => !standsAlone(plan, disk));
     const graph = await readGraph(qmp);
     const open = todo.filter(disk => graph.node(disk.names.image) !== undefined);
     const closed = open.map(({ names }) => closeNode(names.image));
     throwFirst(open, await qmp.pipeline(closed));
-    throwFirst(todo, await qmp.pipeline(todo.map(disk => openFormat(onChain(disk)))));
+    throwFirst(todo, await qmp.pipeline(todo.map(disk => openFormat(onBase(disk)))));
     return null;
   },
 };
@@ -65,21 +73,21 @@ export const attachChains: Step<CopyPlan> = {
   name: 'attachChains',
   irreversible: 'the undos of `createImages` and `openChains` close both ends',
   pause: 'outlives',
-  probe: probeChains(hasOwnChain),
 
-  async do({ qmp }, all) {
-    const own = all.filter(hasOwnChain);
-    if (own.length === 0) return null;
+  async probe({ qmp, plan }) {
+    const edges = await askEdges(qmp);
+    return probeDisks(plan.disks, disk => (isAttached(edges, disk) ? 'present' : 'absent'));
+  },
+
+  async do({ qmp, plan }, all) {
+    if (!all.some(hasOwnChain)) return null;
     // Where the switch is tried again they are there from the first time.
-    const depths = await readDepths(qmp);
-    const todo = own.filter(disk => !stands(depths, disk));
+    const edges = await askEdges(qmp);
+    const todo = all.filter(disk => !isAttached(edges, disk));
     if (todo.length === 0) return null;
-    const actions = todo.map(({ names }) => ({
-      type: 'blockdev-snapshot' as const,
-      data: { node: names.chain, overlay: names.image },
-    }));
-    const [stacked] = await qmp.pipeline([{ execute: 'transaction', arguments: { actions } }]);
-    valueForDisks(todo, stacked);
+    const attach = canExchange(plan) ? exchangeBases(todo) : stack(todo);
+    const [attached] = await qmp.pipeline([attach]);
+    valueForDisks(todo, attached);
     return null;
   },
 };
@@ -89,11 +97,53 @@ export function hasOwnChain({ image }: DiskPlan): boolean {
   return image.backing !== null && image.backing.node === null;
 }
 
-function probeChains(isMeant: (disk: DiskPlan) => boolean) {
-  return async ({ qmp, plan }: StepContext<CopyPlan>) => {
-    const depths = await readDepths(qmp);
-    return probeDisks(plan.disks, disk => (!isMeant(disk) || stands(depths, disk) ? 'present' : 'absent'));
-  };
+/** Whether nothing is below the target until its own chain is: the guest, switched to it by then, would read zeroes. */
+export function standsAlone(plan: Pick<Plan, 'capabilities'>, disk: DiskPlan): boolean {
+  return hasOwnChain(disk) && !canExchange(plan);
+}
+
+/** Throws FOREIGN where the guest may have written to a target that stands alone: all that is not in it reads as zeroes there. */
+export async function expectNotAlone(
+  { qmp, plan }: { readonly qmp: QmpClient; readonly plan: Pick<Plan, 'capabilities'> },
+  disks: readonly DiskPlan[],
+): Promise<void> {
+  const alone = disks.filter(disk => standsAlone(plan, disk));
+  if (alone.length === 0) return;
+  const edges = await askEdges(qmp);
+  const [first] = alone.filter(disk => edges.child(disk.names.image, 'backing') === undefined);
+  if (first === undefined) return;
+  const { disk, file, image } = first;
+  throw new BlocksagaError(
+    'FOREIGN',
+    `disk ${disk}: a third party has switched it to ${image.file} before that stood on its chain. What the guest has written since is in ` +
+      `that file alone, all else in ${file}, and this QEMU cannot join them: keep both files, and shut the guest down`,
+    { disk },
+  );
+}
+
+function canExchange({ capabilities }: Pick<Plan, 'capabilities'>): boolean {
+  return capabilities.includes('blockdev-reopen');
+}
+
+function isAttached(edges: Edges, disk: DiskPlan): boolean {
+  return !hasOwnChain(disk) || edges.child(disk.names.image, 'backing') === disk.names.chain;
+}
+
+async function askEdges(qmp: QmpClient): Promise<Edges> {
+  return new Edges(await qmp.execute('x-debug-query-block-graph'));
+}
+
+function exchangeBases(disks: readonly DiskPlan[]): Command {
+  const options = disks.map(disk => ({ ...openFormat(disk).arguments, backing: disk.names.chain }));
+  return { execute: 'blockdev-reopen', arguments: { options } };
+}
+
+function stack(disks: readonly DiskPlan[]): Command {
+  const actions = disks.map(({ names }) => ({
+    type: 'blockdev-snapshot' as const,
+    data: { node: names.chain, overlay: names.image },
+  }));
+  return { execute: 'transaction', arguments: { actions } };
 }
 
 /** How many images are below each node. QEMU counts them only where it is not asked for a flat list (block/qapi.c). */
@@ -106,8 +156,11 @@ function stands(depths: ReadonlyMap<string, number>, { names }: DiskPlan): boole
   return (depths.get(names.image) ?? 0) > 0;
 }
 
-function onChain(disk: DiskPlan): DiskPlan {
-  return { ...disk, image: { ...disk.image, openBacking: true } };
+/** On its chain, or until that is copied on the image of the disk's own that is below the overlay. */
+function onBase(disk: DiskPlan): DiskPlan {
+  const image = { ...disk.image, openBacking: true };
+  const [, below] = disk.chain;
+  return { ...disk, image: hasOwnChain(disk) && below !== undefined ? { ...image, openedOn: below } : image };
 }
 
 /** The chain below the target as its headers say it now, which the plan may have been too early to know. */
