@@ -75,6 +75,7 @@ export const attachChains: Step<CopyPlan> = {
   pause: 'outlives',
 
   async probe({ qmp, plan }) {
+    if (!plan.disks.some(hasOwnChain)) return probeDisks(plan.disks, () => 'present'); // a QEMU that names no edges has none
     const edges = await askEdges(qmp);
     return probeDisks(plan.disks, disk => (isAttached(edges, disk) ? 'present' : 'absent'));
   },
