@@ -99,7 +99,7 @@ export function hasOwnChain({ image }: DiskPlan): boolean {
 }
 
 /** Whether nothing is below the target until its own chain is: the guest, switched to it by then, would read zeroes. */
-export function standsAlone(plan: Pick<Plan, 'capabilities'>, disk: DiskPlan): boolean {
+function standsAlone(plan: Pick<Plan, 'capabilities'>, disk: DiskPlan): boolean {
   return hasOwnChain(disk) && !canExchange(plan);
 }
 
