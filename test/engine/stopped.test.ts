@@ -6,8 +6,9 @@ import { createEngine } from '../../src/engine/engine.ts';
 import type { Saga } from '../../src/engine/running/saga.ts';
 import type { Files } from '../../src/images/files.ts';
 import { memoryJournal } from '../../src/journal/memory.ts';
-import type { QmpClient } from '../../src/qmp/client.ts';
+import type { Command, QmpClient } from '../../src/qmp/client.ts';
 import type { Clock } from '../../src/qmp/clock.ts';
+import { onlyTells } from '../../src/qmp/only-tells.ts';
 import type { Connect } from '../../src/qmp/transport.ts';
 import type { Sim } from '../../src/sim/create-sim.ts';
 import { newSaga, refused, thrownBy } from '../journal/contract.ts';
@@ -25,7 +26,7 @@ function stoppable(sim: Sim, stopsAt: number) {
   let heard = 0;
   let stopped = false;
   const held: (() => void)[] = [];
-  const sentAwake: string[] = [];
+  const sentAwake: Command[] = [];
   const when = (act: () => void) => (stopped ? void held.push(act) : act());
   let woken = false;
   const clock: Clock = {
@@ -45,7 +46,7 @@ function stoppable(sim: Sim, stopsAt: number) {
     return {
       send(messages) {
         for (const message of messages) {
-          if (woken) sentAwake.push((message as { execute: string }).execute);
+          if (woken) sentAwake.push(message as unknown as Command);
         }
         transport.send(messages);
       },
@@ -62,8 +63,7 @@ function stoppable(sim: Sim, stopsAt: number) {
       for (const act of held.splice(0)) act();
     },
     /** What it has sent since it woke up that may change something. */
-    acts: () =>
-      sentAwake.filter(name => !/^(query-.*|qom-list|qmp_capabilities|x-debug-query-.*)$/.test(name)),
+    acts: () => sentAwake.filter(command => !onlyTells(command)).map(({ execute }) => execute),
   };
 }
 

@@ -5,7 +5,7 @@
 import type { Images } from '../../images/images.ts';
 import { member } from '../../journal/body.ts';
 import type { JournalRecord } from '../../journal/journal.ts';
-import { type DiskPlan, hasMirrors, type StagePlan } from '../../plan/plan.ts';
+import { type DiskPlan, hasMirrors, type StagePlan, wayOf } from '../../plan/plan.ts';
 import { ranOnOldIn } from '../durable/history.ts';
 import { ranOnBothIn } from '../durable/ran-on-both.ts';
 import { seenOn } from '../durable/seen-on.ts';
@@ -35,7 +35,8 @@ export async function askSeen(
   const isMoved = action === 'moveBack' && (halved.has(disk.index) || !isWhole(plan, records, disk));
   const isBoth = ranOnBothIn(records).has(disk.index);
   const isTaken = action === 'keep' || action === 'keepOrMake';
-  const ranFirst = isTaken && ranOnOldIn(records);
+  // By the other strategies the mirrors follow what it writes until each disk has switched.
+  const ranFirst = isTaken && wayOf(plan) === 'reopen' && ranOnOldIn(records);
   if (!isBoth && !ranFirst && !isMoved && !(action === 'drop' && ever.has(disk.index))) return undefined;
   const fresh = { file: disk.image.file, driver: disk.image.driver };
   const { state } = await images.look(fresh);
