@@ -39,8 +39,9 @@ function ranOnBoth(account: Account): boolean {
   if (first < 0) return false;
   // Of a saga whose process died then nothing tells whether it was resumed again.
   if (account.states.slice(0, -1).some(states => states.at(-1)?.endsWith('reopenFilters'))) return true;
+  // One that is resumed right in front of it, once or again, runs on through it.
   return account.struck
-    .slice(first + 1)
+    .slice(first)
     .some(struck => on('fresh')(struck) || (isResumed(struck) && isSwitching(struck) && isInFront(struck)));
 }
 

@@ -27,7 +27,7 @@ import {
 } from './excuse-conditions.ts';
 import { wasKilledThere } from './killed-elsewhere.ts';
 import { isOpenedByTheirs } from './opened-by-theirs.ts';
-import { isOvertaken } from './overtaken.ts';
+import { isOvertaken, isOvertakenUnmarked } from './overtaken.ts';
 
 /** The verbs by which a third party decides about the vCPUs, which is then not the saga's to answer for. */
 const MOVES_GUEST = ['stop', 'cont', 'system_reset', 'quit'] as const;
@@ -262,6 +262,13 @@ export const BY_FAULT: readonly ByFault[] = [
       outcome === 'needsRecovery' && COMMANDS_TO_CONT(struck),
   })),
 
+  {
+    ...{ law: 'asked to roll back, rolls back', fault: 'refuse' },
+    reason:
+      'where QEMU refuses the mark that is to tell it, nothing tells whether the guest has run since a process died in the pause, and what it may have ' +
+      'written to merged disks a rollback would hide',
+    only: isOvertakenUnmarked,
+  },
   ...PUT_ON_OTHER_SIDE.map(verb => ({
     ...{ law: 'asked to roll back, rolls back', fault: `otherClient ${verb}` },
     reason:

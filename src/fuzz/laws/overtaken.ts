@@ -3,7 +3,7 @@
  * nowhere else. Pure.
  */
 import { LEAST_MS } from '../../engine/connection/pause-bound.ts';
-import type { Account } from '../account/account.ts';
+import { type Account, placeOf, type Struck } from '../account/account.ts';
 import { isUnmarked } from '../scenario/since.ts';
 
 /** The saga says that a rollback would lose writes, and the guest has run on a merged or reverted disk before that. */
@@ -11,12 +11,22 @@ export function isOvertaken({ recordsEnded: records, ranOnNew }: Account): boole
   return ranOnNew && records.some(({ kind, body }) => kind === 'outcome' && codeOf(body) === 'OVERTAKEN');
 }
 
-/** A saga of which a process has died says so of a QEMU in which nothing tells whether its guest has run since. */
-export function isOvertakenUntold({ deaths, recordsEnded: records, scenario }: Account): boolean {
+/** A saga of which a process has died says so of a QEMU that cannot be marked: nothing tells whether its guest has run since. */
+export function isOvertakenUntold(account: Account): boolean {
+  return isOvertakenBehindDeath(account) && isUnmarked(account.scenario);
+}
+
+/** The same where QEMU has refused the mark, which goes out in one write with what it is to tell of. */
+export function isOvertakenUnmarked({ fault, sent, state }: Struck, account: Account): boolean {
+  const isMark = fault.kind === 'refuse' && sent.includes('object-add') && SWITCHES.has(placeOf(state));
+  return isMark && isOvertakenBehindDeath(account);
+}
+
+function isOvertakenBehindDeath({ deaths, recordsEnded: records }: Account): boolean {
   const isSaid = records.some(
     ({ kind, step, body }) => kind === 'outcome' && step.startsWith('undo.') && codeOf(body) === 'OVERTAKEN',
   );
-  return deaths > 0 && isSaid && isUnmarked(scenario);
+  return deaths > 0 && isSaid;
 }
 
 /** The switch had begun before the abort, and a pause has lasted longer than it may. */
