@@ -5,6 +5,7 @@
  */
 import { definedOnly, type ErrorRecord } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
+import type { StagePlan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { ALL_STEPS, type StepName } from '../../steps/all-steps.ts';
@@ -68,8 +69,10 @@ export class Contexts {
     const marked = this.#parts.isMarked() && name !== 'markQemu' && name !== 'unmarkQemu';
     if (qmp !== this.#known && marked) await expectMark(qmp, plan);
     this.#known = qmp;
+    const given = this.#parts.unplugged.given(plan, ALL_STEPS[name]);
     return {
-      ...this.#parts.unplugged.given(plan, ALL_STEPS[name]),
+      ...given,
+      plan: withIdentities(given.plan, this.#parts.madeBefore?.()),
       qmp,
       jobs: this.#fence.jobs(bare, plan),
       files: this.files,
@@ -97,4 +100,8 @@ export class Contexts {
       report,
     };
   };
+}
+
+function withIdentities(plan: StagePlan, made: Readonly<Record<string, string>> = {}): StagePlan {
+  return Object.keys(made).length === 0 ? plan : { ...plan, identities: { ...plan.identities, ...made } };
 }

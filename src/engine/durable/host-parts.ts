@@ -31,6 +31,8 @@ export interface HostParts {
   readonly unplugged: Unplugged;
   /** Where the stage stands on whose sides the disks are, where that is another one. */
   readonly sidesOf?: () => Stand | undefined;
+  /** By their names, the identities of the files that an earlier stage has made: images that were there, for this one. */
+  readonly madeBefore?: () => Readonly<Record<string, string>>;
   /** Where it meets the other members of its group. */
   readonly barrier: Barrier | null;
   /** Told of each step that is tried again. */

@@ -3,11 +3,13 @@
  * nothing of stages. Which step comes next, and in which stage, is the machine's.
  */
 import { BlocksagaError, invariant } from '../../errors.ts';
+import { member } from '../../journal/body.ts';
 import type { Journal, JournalRecord, Lease, NewRecord } from '../../journal/journal.ts';
 import { ownRecords } from '../../journal/taken-over.ts';
 import type { StepActorName, StepOutput } from '../../machines/saga-setup.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { isStep, type StepName } from '../../steps/all-steps.ts';
+import { claimsIn } from '../../steps/prepare/expect-names.ts';
 import { keyOf, type StageName, splitKey, stagesOf, UNDO } from '../../steps/stages.ts';
 import { type RetryPolicy, retry, WHILE_REACHABLE } from '../connection/retry.ts';
 import { History } from './history.ts';
@@ -53,7 +55,9 @@ export class Stages {
           name === 'mirror'
             ? this.#hosts.get('snapshot')?.attempts.standOfOpen()
             : this.#hosts.get('mirror')?.attempts.standOfDecided();
-        return [name, new StepHost({ ...parts, plan, history, journal, isMarked, unplugged, sidesOf })];
+        const madeBefore = name === 'mirror' ? once(() => madeBy(parts, 'snapshot')) : () => ({});
+        const own = { plan, history, journal, isMarked, unplugged, sidesOf, madeBefore };
+        return [name, new StepHost({ ...parts, ...own })];
       }),
     );
   }
@@ -139,6 +143,28 @@ export class Stages {
     const known = [...this.#hosts.values()].flatMap(host => host.blackoutMs() ?? []);
     return known.length === 0 ? null : Math.max(...known);
   }
+}
+
+/** By their names, the identities of the files that a stage has made, whose steps come before those of the one that asks. */
+function madeBy({ plan, journal, lease }: StagesParts, stage: StageName): Readonly<Record<string, string>> {
+  const records = recordsOfStage(journal.records(lease.saga), stage);
+  const claimed = records.findLast(({ kind, step }) => kind === 'outcome' && step === 'claimFiles');
+  const claims = claimsIn(member(claimed?.body ?? null, 'value'));
+  const disks = stagesOf(plan).flatMap(each => (each.name === stage ? each.plan.disks : []));
+  return Object.fromEntries(
+    disks.flatMap(({ index, image }) => {
+      const claim = claims.get(index);
+      return claim === undefined ? [] : [[image.file, claim]];
+    }),
+  );
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 /** Which step of which stage is asked for, or the undo of it. */

@@ -4,7 +4,7 @@
  */
 import { plainName } from '../../guest/graph.ts';
 import { chainOfImage } from '../../plan/chain-of-image.ts';
-import type { DiskPlan } from '../../plan/plan.ts';
+import type { ChainImage, DiskPlan } from '../../plan/plan.ts';
 import {
   type BootName,
   namesOf,
@@ -65,9 +65,13 @@ export async function findMisnamed(
     ];
   });
   const wasOn = disks.flatMap(({ disk, unplugged }): BootName[] => {
-    const file = plainName(unplugged?.file ?? '');
-    const known = { claim: claims.get(file), planned: plan.identities?.[file] };
-    return file.startsWith('/') ? [{ disk, file, ...known, isOpen: false, mustStand: true }] : [];
+    if (unplugged === undefined) return [];
+    const below = belowByPlan(plan, disk, unplugged.file).map(({ file }) => file);
+    return namesIn(disk, [unplugged.file, ...below]).map(name => ({
+      ...name,
+      isOpen: false,
+      mustStand: true,
+    }));
   });
   const newNames = (disk: DiskPlan) => namesOf(plan, disk, claims.get(disk.image.file), false);
   const copied = copies.flatMap(newNames);
@@ -87,12 +91,17 @@ export async function findMisnamed(
 
 /** Before 1.6 QEMU tells of the two uppermost images of a disk: those that the plan knows below them. */
 function untoldBelow(plan: FiledSaga['plan'], name: string, [, last]: readonly string[]): readonly string[] {
+  if (last === undefined) return [];
+  return belowByPlan(plan, name, last).flatMap(({ file, node }) => (node === null ? [file] : []));
+}
+
+/** What an image of a disk stands on by the plan, on its old side or its new one. */
+function belowByPlan(plan: FiledSaga['plan'], name: string, image: string): readonly ChainImage[] {
   const own = stagesOf(plan).flatMap(stage => stage.plan.disks.filter(({ disk }) => disk === name));
   const chains = own.flatMap(disk => [chainOfImage(disk), disk.chain]);
   return chains.flatMap(chain => {
-    const at = chain.findIndex(({ file }) => file === last);
-    const below = at < 0 ? [] : chain.slice(at + 1);
-    return below.filter(({ node }) => node === null).map(({ file }) => file);
+    const at = chain.findIndex(({ file }) => file === image);
+    return at < 0 ? [] : chain.slice(at + 1);
   });
 }
 

@@ -81,9 +81,11 @@ function untold({ account, outcome, result, now }: End, index: number, disk: Lef
     return `${named.file} was taken from the image that ${disk.device} was on last, and the result does not say so`;
   }
   if (isDoubted(result, disk.path) || readsAs(disk, named, now)) return undefined;
-  // What it stands on has another name where the saga could not see that: it reads the same once all have their own again.
-  const isUnseenBelow = disk.headers.some(name => isMoved(account, name) && isUnseen(account, name));
-  if (isUnseenBelow && readsAs(disk, named, { ...now, files: now.putBack })) return undefined;
+  // What it stands on has another name, as the result says, or where the saga could not see that: it reads the same once all have their own again.
+  const isMovedBelow = disk.headers.some(
+    name => isMoved(account, name) && (isTold(result, name) || isUnseen(account, name)),
+  );
+  if (isMovedBelow && readsAs(disk, named, { ...now, files: now.putBack })) return undefined;
   if (isSideOfRevert(account, index, named.file, outcome === 'committed')) return undefined;
   return `${disk.device} was on ${disk.path} last, and the result says ${named.file} (${named.format})`;
 }

@@ -98,7 +98,8 @@ export function leadsElsewhere({ disk, file, found }: WrongName): BlocksagaError
   );
 }
 
-function claimsIn(outcome: Json): ReadonlyMap<number, string> {
+/** By the disk's index, what a `claimFiles` has come to. */
+export function claimsIn(outcome: Json): ReadonlyMap<number, string> {
   const claims = Array.isArray(outcome) ? (outcome as readonly { index: number; identity: string }[]) : [];
   return new Map(claims.map(({ index, identity }) => [index, identity]));
 }
