@@ -34,7 +34,7 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     undo: 'The streams end.',
     undone: 'The streams were ended.',
   },
-  standOnBases: { does: 'The targets of the mirrors are opened on their backing images.' },
+  standOnBases: { does: 'The targets of the mirrors are opened on the images below the overlays.' },
   insertFiltersLive: {
     does: 'A throttle filter comes above each disk, without a pause.',
     undo: 'The filters are removed, without a pause.',
@@ -62,11 +62,11 @@ const STEPS: Readonly<Record<StepName, Told>> = {
     does: 'The mirrors follow the guest until a signal says what becomes of the copies.',
   },
   openChains: {
-    does: 'The backing images of the targets are opened.',
+    does: 'The chains that targets have of their own are opened.',
     undo: 'Those images are closed.',
-    undone: 'The backing images of the targets were closed.',
+    undone: 'The chains that targets have of their own were closed.',
   },
-  attachChains: { does: 'The targets are put on their backing images.' },
+  attachChains: { does: 'Targets that have chains of their own are put on those.' },
   awaitConvergence: { does: 'The saga waits until what is left to copy fits into the pause.' },
   pauseGuest: {
     does: 'The guest is paused.',

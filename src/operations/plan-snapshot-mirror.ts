@@ -89,7 +89,7 @@ async function planSnapshotMirror(request: SnapshotRequest, facts: PlanFacts): P
     strategy,
     parallel: request.parallel ?? PARALLEL,
     speed: request.bandwidth ?? 0,
-    // Synchronous writes are smaller than clusters: a target without its chain would fill the rest with zeroes.
+    // Synchronous writes are smaller than clusters: before QEMU 6.1 a target stands on nothing, and would fill the rest with zeroes.
     mirror: {
       granularity: null,
       bufSize: null,

@@ -15,7 +15,6 @@ export const ANSWERS: Table = {
   'query-block': 'query-block[]',
   'query-block-exports': 'query-block-exports[]',
   'query-block-jobs': 'query-block-jobs[]',
-  'query-blockstats': 'query-blockstats[]',
   'query-commands': 'query-commands[]',
   'query-jobs': 'query-jobs[]',
   'query-migrate': 'query-migrate',
@@ -162,14 +161,6 @@ export const OBJECTS: Readonly<Record<string, Table>> = {
     'auto-finalize': 'boolean?',
     'auto-dismiss': 'boolean?',
     'error': 'string?',
-  },
-  'query-blockstats': {
-    'stats': 'query-blockstats.stats',
-  },
-  'query-blockstats.stats': {
-    'wr_operations': 'safe',
-    'unmap_operations': 'number?',
-    'failed_wr_operations': 'number?',
   },
   'query-commands': {
     'name': 'string',

@@ -2,11 +2,15 @@
 import { describe, expect, test } from 'vitest';
 import { startGuestVm } from '../../src/demo/guest-vm.ts';
 import { WRITES, writesIn } from '../../src/guest/guest-writes.ts';
-import type { BlockStats } from '../../src/qmp/schema.generated.ts';
 import { onEachVersion } from './each-version.ts';
 import { describeOnQemu } from './real-qemu.ts';
 
 const textOf = (value: unknown) => writesIn({ ok: true, value: String(value) });
+
+/** Of each disk, as QEMU says it on its other monitor. */
+interface BlockStats {
+  readonly stats: { readonly wr_operations: number };
+}
 
 describeOnQemu('the count of what the guest has written', () => {
   onEachVersion((qemu, version) => {

@@ -15,7 +15,7 @@ import { Fence } from '../connection/fence.ts';
 import type { PauseBound } from '../connection/pause-bound.ts';
 import { BothNotes } from './both-notes.ts';
 import type { Decision } from './decision.ts';
-import type { HostParts } from './host-parts.ts';
+import type { HostParts, Identities } from './host-parts.ts';
 import { MergeNotes } from './merge-notes.ts';
 import type { Pause } from './pause.ts';
 import type { Signals } from './signals.ts';
@@ -72,7 +72,7 @@ export class Contexts {
     const given = this.#parts.unplugged.given(plan, ALL_STEPS[name]);
     return {
       ...given,
-      plan: withIdentities(given.plan, this.#parts.madeBefore?.()),
+      plan: withIdentities(given.plan, this.#parts.madeBefore()),
       qmp,
       jobs: this.#fence.jobs(bare, plan),
       files: this.files,
@@ -102,6 +102,6 @@ export class Contexts {
   };
 }
 
-function withIdentities(plan: StagePlan, made: Readonly<Record<string, string>> = {}): StagePlan {
+function withIdentities(plan: StagePlan, made: Identities): StagePlan {
   return Object.keys(made).length === 0 ? plan : { ...plan, identities: { ...plan.identities, ...made } };
 }

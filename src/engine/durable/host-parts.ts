@@ -12,6 +12,9 @@ import type { Counted } from './counted.ts';
 import type { History } from './history.ts';
 import type { Stand, Unplugged } from './unplugged.ts';
 
+/** Of files, by their names. */
+export type Identities = Readonly<Record<string, string>>;
+
 /** What a stage asks of its saga's journal. */
 export type StageJournal = Pick<Journal, 'append' | 'appendSync' | 'confirm'>;
 
@@ -31,8 +34,8 @@ export interface HostParts {
   readonly unplugged: Unplugged;
   /** Where the stage stands on whose sides the disks are, where that is another one. */
   readonly sidesOf?: () => Stand | undefined;
-  /** By their names, the identities of the files that an earlier stage has made: images that were there, for this one. */
-  readonly madeBefore?: () => Readonly<Record<string, string>>;
+  /** The files that an earlier stage has made: images that were there, for this one. */
+  readonly madeBefore: () => Identities;
   /** Where it meets the other members of its group. */
   readonly barrier: Barrier | null;
   /** Told of each step that is tried again. */

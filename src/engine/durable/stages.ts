@@ -13,7 +13,7 @@ import { claimsIn } from '../../steps/prepare/expect-names.ts';
 import { keyOf, type StageName, splitKey, stagesOf, UNDO } from '../../steps/stages.ts';
 import { type RetryPolicy, retry, WHILE_REACHABLE } from '../connection/retry.ts';
 import { History } from './history.ts';
-import type { HostParts, StageJournal } from './host-parts.ts';
+import type { HostParts, Identities, StageJournal } from './host-parts.ts';
 import { SEEN_ON } from './seen-on.ts';
 import type { SignalName } from './signals.ts';
 import { expectSpeed } from './speed.ts';
@@ -21,7 +21,10 @@ import { StepHost } from './step-host.ts';
 import { UNPLUGGED, Unplugged } from './unplugged.ts';
 import { WATCHED } from './watched.ts';
 
-type StagesParts = Omit<HostParts, 'plan' | 'journal' | 'history' | 'isMarked' | 'unplugged'> & {
+type StagesParts = Omit<
+  HostParts,
+  'plan' | 'journal' | 'history' | 'isMarked' | 'unplugged' | 'sidesOf' | 'madeBefore'
+> & {
   readonly plan: Plan;
   readonly journal: Journal;
 };
@@ -55,7 +58,11 @@ export class Stages {
           name === 'mirror'
             ? this.#hosts.get('snapshot')?.attempts.standOfOpen()
             : this.#hosts.get('mirror')?.attempts.standOfDecided();
-        const madeBefore = name === 'mirror' ? once(() => madeBy(parts, 'snapshot')) : () => ({});
+        let made: Identities | undefined;
+        const madeBefore = () => {
+          if (name === 'mirror') made ??= madeBy(parts, 'snapshot');
+          return made ?? {};
+        };
         const own = { plan, history, journal, isMarked, unplugged, sidesOf, madeBefore };
         return [name, new StepHost({ ...parts, ...own })];
       }),
@@ -145,11 +152,12 @@ export class Stages {
   }
 }
 
-/** By their names, the identities of the files that a stage has made, whose steps come before those of the one that asks. */
-function madeBy({ plan, journal, lease }: StagesParts, stage: StageName): Readonly<Record<string, string>> {
+/** The files that a stage has made; undefined before it has. */
+function madeBy({ plan, journal, lease }: StagesParts, stage: StageName): Identities | undefined {
   const records = recordsOfStage(journal.records(lease.saga), stage);
   const claimed = records.findLast(({ kind, step }) => kind === 'outcome' && step === 'claimFiles');
-  const claims = claimsIn(member(claimed?.body ?? null, 'value'));
+  if (claimed === undefined) return undefined;
+  const claims = claimsIn(member(claimed.body, 'value'));
   const disks = stagesOf(plan).flatMap(each => (each.name === stage ? each.plan.disks : []));
   return Object.fromEntries(
     disks.flatMap(({ index, image }) => {
@@ -157,14 +165,6 @@ function madeBy({ plan, journal, lease }: StagesParts, stage: StageName): Readon
       return claim === undefined ? [] : [[image.file, claim]];
     }),
   );
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }
 
 /** Which step of which stage is asked for, or the undo of it. */
