@@ -62,6 +62,7 @@ const PATHS: readonly (readonly [keyof typeof PLAIN, readonly StepName[]])[] = [
 
 /** Their undo uses up what earlier steps made: before they are done again, those are taken back and done again too. */
 const RENEWED: Partial<Record<StepName, readonly StepName[]>> = {
+  insertFiltersLive: ['createImages'],
   takeSnapshot: ['createImages'],
   endMirrorsInPlace: ['mirrorDisks'],
   parkMirrors: ['mirrorDisks'],
@@ -100,6 +101,8 @@ class Bench {
   readonly #sim: Sim;
   readonly #context: StepContext;
   readonly #outcomes: Map<string, Json>;
+  /** How often each step was done. */
+  readonly #rounds = new Map<StepName, number>();
   #observed: Json = null;
 
   private constructor(sim: Sim, context: StepContext, outcomes: Map<string, Json>) {
@@ -172,7 +175,9 @@ class Bench {
     return this.#sim.run(
       (async () => {
         this.#observed = (await step.observe?.(this.#context)) ?? null;
-        const context = { ...this.#context, observed: this.#observed };
+        const round = (this.#rounds.get(name) ?? 0) + 1;
+        this.#rounds.set(name, round);
+        const context = { ...this.#context, observed: this.#observed, round };
         const outcome = await step.do(context, context.plan.disks);
         await step.verify?.(context);
         this.#outcomes.set(name, outcome);
@@ -188,7 +193,8 @@ class Bench {
         if (!('undo' in step)) throw new Error(`${name} has no undo`);
         const observed =
           step.observeUndo === undefined ? this.#observed : await step.observeUndo(this.#context);
-        await step.undo({ ...this.#context, observed }, outcome);
+        const came = await step.undo({ ...this.#context, observed }, outcome);
+        this.#outcomes.set(`undo.${name}`, step.undone?.(observed, outcome, came) ?? null);
       })(),
     );
   }

@@ -25,7 +25,7 @@ const COMMANDS = `
   change-backing-file cont device_del drive-mirror human-monitor-command job-cancel job-complete job-dismiss
   job-finalize job-pause job-resume nbd-server-add nbd-server-remove nbd-server-start nbd-server-stop object-add
   object-del qmp_capabilities qom-get qom-list qom-list-types qom-set query-block query-block-exports
-  query-block-jobs query-commands query-jobs query-migrate query-name query-named-block-nodes query-qmp-schema query-status
+  query-block-jobs query-blockstats query-commands query-jobs query-migrate query-name query-named-block-nodes query-qmp-schema query-status
   query-uuid query-version quit stop transaction x-debug-query-block-graph
 `;
 
@@ -64,6 +64,8 @@ const NAMES: Record<string, string> = {
   'query-block.returns.inserted.dirty-bitmaps': 'BlockDirtyInfo',
   'query-block-jobs.returns': 'BlockJobInfo',
   'query-block-exports.returns': 'BlockExportInfo',
+  'query-blockstats.returns': 'BlockStats',
+  'query-blockstats.returns.stats': 'BlockDeviceStats',
   'query-migrate.returns': 'MigrationInfo',
   'query-migrate.returns.status': 'MigrationStatus',
   'query-status.returns': 'StatusInfo',

@@ -63,6 +63,7 @@ export interface QmpCommands {
   readonly 'query-block': { readonly arguments: Empty; readonly returns: readonly BlockInfo[] };
   readonly 'query-block-exports': { readonly arguments: Empty; readonly returns: readonly BlockExportInfo[] };
   readonly 'query-block-jobs': { readonly arguments: Empty; readonly returns: readonly BlockJobInfo[] };
+  readonly 'query-blockstats': { readonly arguments: QueryBlockstatsArguments; readonly returns: readonly BlockStats[] };
   readonly 'query-commands': { readonly arguments: Empty; readonly returns: readonly QueryCommandsReturns[] };
   readonly 'query-jobs': { readonly arguments: Empty; readonly returns: readonly JobInfo[] };
   readonly 'query-migrate': { readonly arguments: Empty; readonly returns: MigrationInfo };
@@ -144,6 +145,39 @@ export interface BlockDeviceInfo {
   readonly cache: QueryBlockReturnsInsertedCache;
   readonly write_threshold: number;
   readonly 'dirty-bitmaps'?: readonly BlockDirtyInfo[];
+}
+
+export interface BlockDeviceStats {
+  readonly rd_bytes: number;
+  readonly wr_bytes: number;
+  readonly unmap_bytes: number;
+  readonly rd_operations: number;
+  readonly wr_operations: number;
+  readonly flush_operations: number;
+  readonly unmap_operations: number;
+  readonly rd_total_time_ns: number;
+  readonly wr_total_time_ns: number;
+  readonly flush_total_time_ns: number;
+  readonly unmap_total_time_ns: number;
+  readonly wr_highest_offset: number;
+  readonly rd_merged: number;
+  readonly wr_merged: number;
+  readonly unmap_merged: number;
+  readonly idle_time_ns?: number;
+  readonly failed_rd_operations: number;
+  readonly failed_wr_operations: number;
+  readonly failed_flush_operations: number;
+  readonly failed_unmap_operations: number;
+  readonly invalid_rd_operations: number;
+  readonly invalid_wr_operations: number;
+  readonly invalid_flush_operations: number;
+  readonly invalid_unmap_operations: number;
+  readonly account_invalid: boolean;
+  readonly account_failed: boolean;
+  readonly timed_stats: readonly QueryBlockstatsReturnsStatsTimedStats[];
+  readonly rd_latency_histogram?: QueryBlockstatsReturnsStatsRdLatencyHistogram;
+  readonly wr_latency_histogram?: QueryBlockstatsReturnsStatsRdLatencyHistogram;
+  readonly flush_latency_histogram?: QueryBlockstatsReturnsStatsRdLatencyHistogram;
 }
 
 export interface BlockDirtyBitmapAddArguments {
@@ -389,6 +423,16 @@ export interface BlockResizeArguments {
   readonly device?: string;
   readonly 'node-name'?: string;
   readonly size: number;
+}
+
+export interface BlockStats {
+  readonly device?: string;
+  readonly qdev?: string;
+  readonly 'node-name'?: string;
+  readonly stats: BlockDeviceStats;
+  readonly 'driver-specific'?: QueryBlockstatsReturnsDriverSpecific;
+  readonly parent?: BlockStats;
+  readonly backing?: BlockStats;
 }
 
 export interface BlockStreamArguments {
@@ -1388,6 +1432,251 @@ export interface QueryBlockReturnsInsertedImageFormatSpecificVmdkData {
 }
 
 export type QueryBlockReturnsIoStatus = 'ok' | 'failed' | 'nospace';
+
+export interface QueryBlockstatsArguments {
+  readonly 'query-nodes'?: boolean;
+}
+
+export type QueryBlockstatsReturnsDriverSpecific =
+  | QueryBlockstatsReturnsDriverSpecificFile
+  | QueryBlockstatsReturnsDriverSpecificHostDevice
+  | QueryBlockstatsReturnsDriverSpecificNvme
+  | QueryBlockstatsReturnsDriverSpecificBlkdebug
+  | QueryBlockstatsReturnsDriverSpecificBlklogwrites
+  | QueryBlockstatsReturnsDriverSpecificBlkreplay
+  | QueryBlockstatsReturnsDriverSpecificBlkverify
+  | QueryBlockstatsReturnsDriverSpecificBochs
+  | QueryBlockstatsReturnsDriverSpecificCloop
+  | QueryBlockstatsReturnsDriverSpecificCompress
+  | QueryBlockstatsReturnsDriverSpecificCopyBeforeWrite
+  | QueryBlockstatsReturnsDriverSpecificCopyOnRead
+  | QueryBlockstatsReturnsDriverSpecificDmg
+  | QueryBlockstatsReturnsDriverSpecificSnapshotAccess
+  | QueryBlockstatsReturnsDriverSpecificFtp
+  | QueryBlockstatsReturnsDriverSpecificFtps
+  | QueryBlockstatsReturnsDriverSpecificGluster
+  | QueryBlockstatsReturnsDriverSpecificHostCdrom
+  | QueryBlockstatsReturnsDriverSpecificHttp
+  | QueryBlockstatsReturnsDriverSpecificHttps
+  | QueryBlockstatsReturnsDriverSpecificIscsi
+  | QueryBlockstatsReturnsDriverSpecificLuks
+  | QueryBlockstatsReturnsDriverSpecificNbd
+  | QueryBlockstatsReturnsDriverSpecificNfs
+  | QueryBlockstatsReturnsDriverSpecificNullAio
+  | QueryBlockstatsReturnsDriverSpecificNullCo
+  | QueryBlockstatsReturnsDriverSpecificParallels
+  | QueryBlockstatsReturnsDriverSpecificPreallocate
+  | QueryBlockstatsReturnsDriverSpecificQcow
+  | QueryBlockstatsReturnsDriverSpecificQcow2
+  | QueryBlockstatsReturnsDriverSpecificQed
+  | QueryBlockstatsReturnsDriverSpecificQuorum
+  | QueryBlockstatsReturnsDriverSpecificRaw
+  | QueryBlockstatsReturnsDriverSpecificRbd
+  | QueryBlockstatsReturnsDriverSpecificReplication
+  | QueryBlockstatsReturnsDriverSpecificSsh
+  | QueryBlockstatsReturnsDriverSpecificThrottle
+  | QueryBlockstatsReturnsDriverSpecificVdi
+  | QueryBlockstatsReturnsDriverSpecificVhdx
+  | QueryBlockstatsReturnsDriverSpecificVmdk
+  | QueryBlockstatsReturnsDriverSpecificVpc
+  | QueryBlockstatsReturnsDriverSpecificVvfat;
+
+export interface QueryBlockstatsReturnsDriverSpecificFile {
+  readonly driver: 'file';
+  readonly 'discard-nb-ok': number;
+  readonly 'discard-nb-failed': number;
+  readonly 'discard-bytes-ok': number;
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificHostDevice {
+  readonly driver: 'host_device';
+  readonly 'discard-nb-ok': number;
+  readonly 'discard-nb-failed': number;
+  readonly 'discard-bytes-ok': number;
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificNvme {
+  readonly driver: 'nvme';
+  readonly 'completion-errors': number;
+  readonly 'aligned-accesses': number;
+  readonly 'unaligned-accesses': number;
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificBlkdebug {
+  readonly driver: 'blkdebug';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificBlklogwrites {
+  readonly driver: 'blklogwrites';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificBlkreplay {
+  readonly driver: 'blkreplay';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificBlkverify {
+  readonly driver: 'blkverify';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificBochs {
+  readonly driver: 'bochs';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificCloop {
+  readonly driver: 'cloop';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificCompress {
+  readonly driver: 'compress';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificCopyBeforeWrite {
+  readonly driver: 'copy-before-write';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificCopyOnRead {
+  readonly driver: 'copy-on-read';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificDmg {
+  readonly driver: 'dmg';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificSnapshotAccess {
+  readonly driver: 'snapshot-access';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificFtp {
+  readonly driver: 'ftp';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificFtps {
+  readonly driver: 'ftps';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificGluster {
+  readonly driver: 'gluster';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificHostCdrom {
+  readonly driver: 'host_cdrom';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificHttp {
+  readonly driver: 'http';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificHttps {
+  readonly driver: 'https';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificIscsi {
+  readonly driver: 'iscsi';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificLuks {
+  readonly driver: 'luks';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificNbd {
+  readonly driver: 'nbd';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificNfs {
+  readonly driver: 'nfs';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificNullAio {
+  readonly driver: 'null-aio';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificNullCo {
+  readonly driver: 'null-co';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificParallels {
+  readonly driver: 'parallels';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificPreallocate {
+  readonly driver: 'preallocate';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificQcow {
+  readonly driver: 'qcow';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificQcow2 {
+  readonly driver: 'qcow2';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificQed {
+  readonly driver: 'qed';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificQuorum {
+  readonly driver: 'quorum';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificRaw {
+  readonly driver: 'raw';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificRbd {
+  readonly driver: 'rbd';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificReplication {
+  readonly driver: 'replication';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificSsh {
+  readonly driver: 'ssh';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificThrottle {
+  readonly driver: 'throttle';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificVdi {
+  readonly driver: 'vdi';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificVhdx {
+  readonly driver: 'vhdx';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificVmdk {
+  readonly driver: 'vmdk';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificVpc {
+  readonly driver: 'vpc';
+}
+
+export interface QueryBlockstatsReturnsDriverSpecificVvfat {
+  readonly driver: 'vvfat';
+}
+
+export interface QueryBlockstatsReturnsStatsRdLatencyHistogram {
+  readonly boundaries: readonly number[];
+  readonly bins: readonly number[];
+}
+
+export interface QueryBlockstatsReturnsStatsTimedStats {
+  readonly interval_length: number;
+  readonly min_rd_latency_ns: number;
+  readonly max_rd_latency_ns: number;
+  readonly avg_rd_latency_ns: number;
+  readonly min_wr_latency_ns: number;
+  readonly max_wr_latency_ns: number;
+  readonly avg_wr_latency_ns: number;
+  readonly min_flush_latency_ns: number;
+  readonly max_flush_latency_ns: number;
+  readonly avg_flush_latency_ns: number;
+  readonly avg_rd_queue_depth: number;
+  readonly avg_wr_queue_depth: number;
+}
 
 export interface QueryCommandsReturns {
   readonly name: string;

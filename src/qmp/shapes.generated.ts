@@ -15,6 +15,7 @@ export const ANSWERS: Table = {
   'query-block': 'query-block[]',
   'query-block-exports': 'query-block-exports[]',
   'query-block-jobs': 'query-block-jobs[]',
+  'query-blockstats': 'query-blockstats[]',
   'query-commands': 'query-commands[]',
   'query-jobs': 'query-jobs[]',
   'query-migrate': 'query-migrate',
@@ -161,6 +162,13 @@ export const OBJECTS: Readonly<Record<string, Table>> = {
     'auto-finalize': 'boolean?',
     'auto-dismiss': 'boolean?',
     'error': 'string?',
+  },
+  'query-blockstats': {
+    'node-name': 'string?',
+    'stats': 'query-blockstats.stats',
+  },
+  'query-blockstats.stats': {
+    'wr_highest_offset': 'safe',
   },
   'query-commands': {
     'name': 'string',

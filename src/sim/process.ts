@@ -55,6 +55,7 @@ export interface Process {
   readonly state: Qemu;
   readonly tracks: ReadonlyMap<string, Track>;
   readonly recorded: Map<number, Extents>;
+  readonly highest: Map<number, number>;
   /** What data pass through, as it is now. */
   readonly plane: DataPlane & { readonly q: Qemu };
   execute(command: string, args: Arguments): Outcome;
@@ -94,6 +95,7 @@ export function createProcess(options: ProcessOptions): Process {
 class SimulatedProcess implements Process {
   readonly tracks = new Map<string, Track>();
   readonly recorded = new Map<number, Extents>();
+  readonly highest = new Map<number, number>();
   state: Qemu;
   readonly #options: ProcessOptions;
   readonly #jobNumbers = new Map<number, number>();
@@ -104,7 +106,8 @@ class SimulatedProcess implements Process {
   }
 
   get plane(): DataPlane & { readonly q: Qemu } {
-    return { q: this.state, host: this.#options.host, tracks: this.tracks, recorded: this.recorded };
+    const { tracks, recorded, highest } = this;
+    return { q: this.state, host: this.#options.host, tracks, recorded, highest };
   }
 
   execute(name: string, args: Arguments): Outcome {
@@ -176,6 +179,7 @@ class SimulatedProcess implements Process {
       timing,
       tracks: this.tracks,
       recorded: this.recorded,
+      highest: this.highest,
       emit,
       print,
       writesTo,

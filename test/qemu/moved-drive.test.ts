@@ -45,6 +45,48 @@ describeOnQemu('a drive that was set to an overlay before its snapshot', () => {
   });
 });
 
+/** What the saga's own commands, between which a third party acts, make of a disk that was set to its new image. */
+const BACK: readonly {
+  readonly before: string;
+  readonly strategy: 'reopen' | 'finalize';
+  readonly how: string;
+}[] = [
+  { before: 'qom-set', strategy: 'reopen', how: 'by the saga itself, which puts its filter above the disk' },
+  { before: 'query-blockstats', strategy: 'finalize', how: 'by that third party' },
+];
+
+describeOnQemu('a drive that was on its new image for a moment before its mirror', () => {
+  test.each(BACK)(
+    'and is set back $how: what the guest wrote there is kept',
+    async ({ before, strategy }) => {
+      await using on = await stage({ disks: 2, journal: 'memory' });
+      const image = diskNames(sagaToken('moment'), 1).image;
+      const set = (value: string) =>
+        on.vm.witness.execute('qom-set', { path: DEVICE, property: 'drive', value }).then(() => undefined);
+      const act = async () => {
+        await set(image);
+        await on.vm.awaitWrites(SOME_WRITES);
+        if (strategy === 'finalize') await set('disk1');
+      };
+      on.tap.before(before, act);
+      const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, id: 'moment', strategy });
+      const { outcome, error } = await saga.result;
+      expect(outcome, JSON.stringify(error)).toBe('needsRecovery');
+      expect(error).toMatchObject({ code: 'FOREIGN', disk: on.vm.disks[1]?.device });
+      expect(error?.message).toContain(`close it (blockdev-del "${image}")`);
+      // The guest runs on its old images, and both new ones are there.
+      const world = await on.look();
+      expect(world.fronts).toEqual(on.before.fronts);
+      expect([0, 1].map(index => existsSync(on.newFile(index)))).toEqual([true, true]);
+
+      await on.vm.witness.execute('blockdev-del', { 'node-name': image });
+      const again = await on.engine.resume('moment', on.tapped);
+      expect(await again.ended).toMatchObject({ outcome: 'rolledBack', leftovers: [] });
+      expect([0, 1].map(index => existsSync(on.newFile(index)))).toEqual([false, false]);
+    },
+  );
+});
+
 describeOnQemu('a drive that was set to an image before its mirror', () => {
   test.each(MOVES)('by $verb, is recovered offline with both images kept', async ({ move }) => {
     await using on = await stage({ disks: 2, journal: 'memory' });

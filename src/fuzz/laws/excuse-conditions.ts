@@ -129,6 +129,18 @@ export function isSetAndHeld(struck: Struck, account: Account, end: EndJudged): 
   return isHeldSomewhere(end.now, guest.disks);
 }
 
+/**
+ * The guest was on that new image before its mirror began, and has written to it: it is open still, the saga says what to do, and each write
+ * is in some image.
+ */
+export function isLeftInCopy({ fault }: Struck, { scenario }: Account, end: EndJudged): boolean {
+  const { outcome, now, result } = end;
+  if (fault.kind !== 'otherClient' || outcome !== 'needsRecovery') return false;
+  const { value } = fault.arguments ?? {};
+  const isTold = result?.error?.message.includes(`blockdev-del "${String(value)}"`) === true;
+  return isTold && now.nodes.includes(String(value)) && isHeldSomewhere(now, scenario.guest.disks);
+}
+
 /** The same, of a disk that was there when QEMU was seen last, and of an older journal: no side of all disks is the right one then. */
 export function wasSetAndHeld(struck: Struck, account: Account, { now }: EndJudged): boolean {
   const { isRestored, result, after, scenario } = account;

@@ -12,6 +12,7 @@ import type { ByFault } from './excuse.ts';
 import {
   type EndJudged,
   isInDoubt,
+  isLeftInCopy,
   isLeftOnIt,
   isMovedAndHeld,
   isOffItsFilter,
@@ -151,9 +152,12 @@ export const BY_FAULT: readonly ByFault[] = [
   ...(['it ends', 'recovery is the exception'] as const).map(law => ({
     ...{ law, fault: 'otherClient qom-set' },
     reason:
-      'a disk that a third party has moved to another image, or off its filter, is where that one wants it, and stays there',
+      'a disk that a third party has moved to another image, or off its filter, is where that one wants it, and stays there; and a new image ' +
+      'to which its guest has written before it was mirrored to is not given up',
     only: (struck: Struck, account: Account, end: EndJudged) =>
-      isWhereItWasSet(struck, account, end) || isOffItsFilter(struck, account, end),
+      isWhereItWasSet(struck, account, end) ||
+      isOffItsFilter(struck, account, end) ||
+      isLeftInCopy(struck, account, end),
   })),
   ...(['it ends', 'recovery is the exception'] as const).map(law => ({
     ...{ law, fault: 'otherClient blockdev-reopen' },
@@ -169,6 +173,7 @@ export const BY_FAULT: readonly ByFault[] = [
       'a guest that was moved to an image which lacks what it had written finds that in the image which it has left',
     only: (struck: Struck, account: Account, end: EndJudged) =>
       isSetAndHeld(struck, account, end) ||
+      isLeftInCopy(struck, account, end) ||
       wasSetAndHeld(struck, account, end) ||
       wasKilledThere(struck, account, end),
   },

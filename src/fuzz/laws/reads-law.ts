@@ -16,10 +16,25 @@ export function readsWhatItWrote(end: Parameters<EndCheck>[0]): string | undefin
   const judged = now === account.after ? 0 : account.after.misreads.length;
   const [first] = now.misreads;
   const isMeant = (each: Misread) => each.atMs === first?.atMs && isPutBack(account, each);
-  const misread = now.misreads.slice(judged).find(each => !isMeant(each));
+  const misread = now.misreads.slice(judged).find(each => !isMeant(each) && !isMovedThere(account, each));
   if (misread === undefined || pardon.excuses('nothing lost', judgedOf(end))) return undefined;
   const { disk, held, wrote, atMs } = misread;
   return `the guest ran at ${atMs} ms and read write ${held} from disk ${disk} where it had written ${wrote}`;
+}
+
+/**
+ * A third party has set the drive to another image at that very instant: what the guest reads there is what that one has given it, until it
+ * is back on what it wrote. Whether the saga has kept that, and what the guest wrote there, the images tell.
+ */
+function isMovedThere({ struck, before }: Account, { disk, atMs, held, wrote }: Misread): boolean {
+  const { device } = before.disks[disk] ?? {};
+  return struck.some(
+    ({ fault, atMs: at }) =>
+      (at === atMs || (at < atMs && held === wrote)) &&
+      fault.kind === 'otherClient' &&
+      fault.execute === 'qom-set' &&
+      fault.arguments?.['path'] === device,
+  );
 }
 
 /**

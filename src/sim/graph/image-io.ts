@@ -28,6 +28,8 @@ export interface DataPlane {
   readonly tracks: ReadonlyMap<string, Track>;
   /** What clients' bitmaps have recorded, by their serial numbers. */
   readonly recorded: Map<number, Extents>;
+  /** Where the highest write to a node ended, by the node's serial number (`wr_highest_offset`). */
+  readonly highest: Map<number, number>;
 }
 
 /** The name by which the file below a node was opened. */
@@ -145,6 +147,7 @@ export function writeNode(plane: DataPlane, name: string, written: Extents): voi
     if (node.job !== undefined && node.driver === 'mirror_top') forward(plane, node, written);
     if (node.job !== undefined && BACKUP_FILTERS.has(node.driver)) copyBefore(plane, node.job, written);
     record(plane, node, written);
+    reach(plane, node, written);
     for (const job of node.trackedBy) markDirty(plane, job, written, sizeOf(plane, node));
     if (node.isFilter) {
       next = below(node);
@@ -155,6 +158,11 @@ export function writeNode(plane: DataPlane, name: string, written: Extents): voi
     if (image !== undefined) putImage(plane, next, { ...image, contents: over(image.contents, written) });
     return;
   }
+}
+
+function reach({ highest }: DataPlane, { serial }: BlockNode, written: Extents): void {
+  const end = written.at(-2);
+  if (end !== undefined && end > (highest.get(serial) ?? 0)) highest.set(serial, end);
 }
 
 /** The bitmaps of a node note what is written to it, by whomever. */
@@ -210,7 +218,10 @@ export function copyRanges(plane: DataPlane, from: string, to: string, ranges: E
   if (ranges.length === 0) return;
   const node = plane.q.nodes.get(to);
   // What is drawn up into an image changes nothing of what it shows.
-  if (node !== undefined && from !== to) record(plane, node, ranges);
+  if (node !== undefined && from !== to) {
+    record(plane, node, ranges);
+    reach(plane, node, ranges);
+  }
   if (image === undefined) return;
   const source = readNode(plane, from);
   let contents = image.contents;

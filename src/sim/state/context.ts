@@ -62,6 +62,8 @@ export interface Context {
   readonly tracks: Map<string, Track>;
   /** What clients' bitmaps have recorded, by their serial numbers. */
   readonly recorded: Map<number, Extents>;
+  /** Where the highest write to a node ended, by the node's serial number. */
+  readonly highest: Map<number, number>;
   emit(event: string, data: Json): void;
   /** To QEMU's standard output. */
   print(text: string): void;

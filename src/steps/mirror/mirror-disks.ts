@@ -13,6 +13,7 @@ import { inspectJobs, jobAlive, jobFailed, type LongJobs, limitedTo, runJobs } f
 import { readWritten } from '../prepare/expect-empty.ts';
 import { expectHeaders } from '../prepare/expect-headers.ts';
 import { expectNames } from '../prepare/expect-names.ts';
+import { expectUntouched, observeTouched, readTouched } from '../prepare/expect-untouched.ts';
 import { inAnyCase } from '../step/in-any-case.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { learnAnswering } from '../step/targets-answer.ts';
@@ -43,7 +44,11 @@ export const mirrorDisks: Step<SwitchPlan> = {
       what: 'all mirrors to be ready',
       parallel: plan.parallel,
       disks: plan.disks,
-      beforeStart: disks => expectBelowFilters(context, disks),
+      beforeStart: async disks => {
+        await expectBelowFilters(context, disks);
+        // What mirrors have written that were begun before cannot be told from what a guest has.
+        if (context.nothingSentYet && context.round === 1) await expectUntouched(context, disks);
+      },
       start: disk =>
         plan.operation === 'copy' ? startMirror(plan, disk, limit) : startCommit(plan, disk, limit),
       ...mirrorsOf(context),
@@ -62,13 +67,14 @@ export const mirrorDisks: Step<SwitchPlan> = {
       ...pausedIn(await lookAtGuest(context.qmp)),
       copied: await observeCopied(context),
       written: await observeWritten(context),
+      ...(context.failure?.code === 'FOREIGN' ? { touched: await observeTouched(context) } : {}),
     };
   },
 
   /** For what is undone later. */
   undone(observed) {
     const written = readWritten(observed);
-    return written === undefined ? null : { written };
+    return written === undefined ? null : { written, ...definedOnly({ touched: readTouched(observed) }) };
   },
 
   /** A mirror may have been completed by a third party: that disk comes back, with what the guest has written since. */

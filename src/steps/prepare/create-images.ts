@@ -15,9 +15,10 @@ import { isConcluded } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { throwFirst } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { closeImages, keepTouched } from './close-images.ts';
 import { expectHeaders } from './expect-headers.ts';
 import { expectNames } from './expect-names.ts';
-import { proofNodes, proveHeaders } from './prove-headers.ts';
+import { proveHeaders } from './prove-headers.ts';
 import { takeOutImages } from './take-out-image.ts';
 
 const CREATE_DEADLINE_MS = 10 * 60_000;
@@ -36,7 +37,7 @@ export const createImages: Step = {
   },
 
   async do(context, todo) {
-    await closeNodes(context, todo);
+    await closeImages(context, todo);
     // QEMU opens and truncates whatever stands under a name.
     await expectNames(context, 'claimed');
     const made = todo.filter(disk => disk.image.create);
@@ -68,15 +69,16 @@ export const createImages: Step = {
   async undo(context) {
     const hasLeft = ({ index }: DiskPlan) => context.unplugged.some(left => left.index === index);
     const disks = context.plan.disks.filter(disk => !hasLeft(disk));
+    await keepTouched(context);
     try {
-      await closeNodes(context, disks);
+      await closeImages(context, disks);
     } catch (error) {
-      if (!(await takeOutImages(context))) throw error;
-      await closeNodes(context, disks);
+      if ((await takeOutImages(context)).length === 0) throw error;
+      await closeImages(context, disks);
     }
     // What a filter of an administrator's stands on cannot be closed, and is left and named.
     for (const disk of context.plan.disks.filter(hasLeft))
-      await closeNodes(context, [disk]).catch(unlessInUse);
+      await closeImages(context, [disk]).catch(unlessInUse);
   },
 };
 
@@ -248,24 +250,4 @@ function backingOption({ image }: DiskPlan): BlockdevRefOrNull {
   if (!image.openBacking || image.backing === null) return null;
   const at = image.openedOn ?? image.backing;
   return at.node ?? openChain([image.backing, ...image.below]);
-}
-
-/** Closes what is open of ours, format before protocol, and dismisses creation jobs that were left. */
-async function closeNodes({ qmp }: StepContext, disks: readonly DiskPlan[]): Promise<void> {
-  const ids = disks.map(disk => disk.names.createJob);
-  // These jobs are kept by every QEMU that has them, also where block jobs pass.
-  await createJobs(qmp).remove(ids, { deadlineMs: CREATE_DEADLINE_MS });
-  const graph = await readGraph(qmp);
-  const open = disks
-    .flatMap(disk =>
-      [disk.names.image, ...proofNodes(disk), disk.names.imageFile].map(node => ({ disk, node })),
-    )
-    .filter(({ node }) => graph.node(node) !== undefined);
-  const replies = await qmp.pipeline(
-    open.map(({ node }) => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
-  );
-  throwFirst(
-    open.map(({ disk }) => disk),
-    replies,
-  );
 }

@@ -17,6 +17,7 @@ import { valueForDisks } from '../step/blame.ts';
 import { throwFirst } from '../step/replies.ts';
 import { probeDisks, type Step } from '../step/step.ts';
 import { openFormat } from './create-images.ts';
+import { expectUntouched } from './expect-untouched.ts';
 
 const CHAIN_DEPTH_MAX = 200;
 
@@ -31,8 +32,11 @@ export const standOnBases: Step<CopyPlan> = {
     );
   },
 
-  async do({ qmp, plan }, all) {
+  async do(context, all) {
+    const { qmp, plan } = context;
     const todo = all.filter(disk => !standsAlone(plan, disk));
+    // A node that is opened anew has forgotten who wrote to it.
+    await expectUntouched(context, todo);
     const graph = await readGraph(qmp);
     const open = todo.filter(disk => graph.node(disk.names.image) !== undefined);
     const closed = open.map(({ names }) => closeNode(names.image));

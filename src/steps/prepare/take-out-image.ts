@@ -22,14 +22,14 @@ const DEADLINE_MS = 24 * 60 * 60_000;
 const NEARER_WITHIN_MS = 60 * 60_000;
 
 /**
- * Gives whether any was in a chain; it is not any more then. Throws FOREIGN where one hides what the guest wrote, as a job fails,
+ * Gives the disks whose image was in a chain; it is not any more then. Throws FOREIGN where one hides what the guest wrote, as a job fails,
  * and as `execute`.
  */
-export async function takeOutImages(context: StepContext): Promise<boolean> {
+export async function takeOutImages(context: StepContext): Promise<readonly DiskPlan[]> {
   const { qmp, jobs, plan, clock } = context;
-  if (plan.jobsVanishOnEnd !== undefined || !(await areTheirs(context))) return false;
+  if (plan.jobsVanishOnEnd !== undefined || !(await areTheirs(context))) return [];
   const commits = await commitsOf(qmp, plan.disks);
-  if (commits.length === 0) return false;
+  if (commits.length === 0) return [];
   const written = readWritten(context.outcomes.get('undo.mirrorDisks'));
   const hiding = commits.find(({ disk }) => !isEmptyBelow(disk, written));
   if (hiding !== undefined) throw hidesWrites(hiding.disk);
@@ -47,7 +47,7 @@ export async function takeOutImages(context: StepContext): Promise<boolean> {
     if (job?.error !== undefined) throw jobFailed(disk, job);
   }
   await dismissJobs({ jobs }, ids);
-  return true;
+  return disks;
 }
 
 /** An overlay of a snapshot may stand there by the saga itself, by records that an older journal lacks. */

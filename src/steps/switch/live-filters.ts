@@ -13,6 +13,7 @@ import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { valueIn } from '../../qmp/reply-values.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
+import { closeUnusedImages } from '../prepare/close-images.ts';
 import { throwFirst } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { addFilter, deleteNode } from './filter-commands.ts';
@@ -38,7 +39,11 @@ export const insertFiltersLive: Step<SwitchPlan> = {
   },
 
   /** Without a record of it nothing was begun; what a third party has put below a filter stays in front. */
-  undo: context => takeOut(context),
+  async undo(context) {
+    // While a disk is taken off its filter a third party could set it to one of these, unseen.
+    await closeUnusedImages(context);
+    await takeOut(context);
+  },
 };
 
 export const removeFiltersLive: Step<SwitchPlan> = {
