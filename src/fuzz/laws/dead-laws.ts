@@ -1,7 +1,7 @@
 /** The laws about what is left when QEMU or its host has died: which images an offline recovery names, and what they hold. */
 import { valueAt, withData } from '../../sim/host/contents.ts';
 import type { Account } from '../account/account.ts';
-import type { Sight } from '../account/sight.ts';
+import type { DiskSight, Sight } from '../account/sight.ts';
 import { isClone } from '../scenario/wish.ts';
 import { isTheirs, theirFile } from '../scenario/wish-files.ts';
 import { diskName } from '../scenario/wish-request.ts';
@@ -112,9 +112,20 @@ function oneSet(account: Account, booted: Sight): string | undefined {
     const front = chain[0] ?? theirFile(index);
     if (path !== front) return `${device} is to be booted from ${path}, not from ${front}`;
     const wrong = wrongChain(chain, disk);
-    if (wrong !== undefined) return wrong;
+    if (wrong !== undefined && !isNamedByTheirs(account, index, disk)) return wrong;
   }
   return undefined;
+}
+
+/**
+ * The header of a third party's overlay above an encrypted image names all that was below it when it was made, by one `json:` name: so it
+ * boots, and reads the same, also where the image below it has a shorter chain of its own since.
+ */
+function isNamedByTheirs({ scenario, before }: Account, index: number, disk: DiskSight): boolean {
+  const chain = (before.disks[index]?.chain ?? []).map(image => image.path);
+  return (
+    disk.cover !== undefined && scenario.guest.encrypted === true && wrongChain(chain, disk) === undefined
+  );
 }
 
 /** The image that a disk was on last of which the recovery says that it has left; undefined where it was not known to have. */

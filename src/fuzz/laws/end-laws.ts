@@ -89,6 +89,7 @@ export function removedBy(
   return new Set(isForward ? filesToRemove({ ...scenario, coveredFirst }) : []);
 }
 
+/** An overlay that a third party has put on one of them while its mirror ran holds what the guest wrote from then on. */
 export function oneInstant({ account, outcome, now }: Parameters<EndCheck>[0]): string | undefined {
   const { wish, guest } = account.scenario;
   // What a merge leaves behind is based on images that the guest keeps writing to.
@@ -97,8 +98,12 @@ export function oneInstant({ account, outcome, now }: Parameters<EndCheck>[0]): 
   const left = wish.named
     .map(index => [index, isClone(wish) ? newFile(wish, index) : leftBy(account, index)] as const)
     .filter(([, file]) => !removed.has(file) && !isMoved(account, file));
+  const files = new Map(left);
   const contents = new Map(left.map(([index, file]) => [index, now.files.get(file) ?? []]));
-  return judgeWrites(contents, guest.disks, lastWritesOf(now)).why;
+  const wrongs = withAndWithoutCovers(account, contents, index => files.get(index) ?? '', now).map(
+    images => judgeWrites(images, guest.disks, lastWritesOf(now)).why,
+  );
+  return wrongs.includes(undefined) ? undefined : wrongs[0];
 }
 
 /** The image that a disk was on when the plan was made. */

@@ -56,7 +56,7 @@ export const LAWS: readonly Law[] = [
   },
   {
     name: 'one instant',
-    says: 'the images that are left behind are a consistent cut of the guest’s writes',
+    says: 'the images that are left behind, with what third parties have put on them meanwhile, are a consistent cut of the guest’s writes',
     check: eachEnd(oneInstant),
   },
   {
