@@ -1,5 +1,5 @@
 /**
- * Which nodes somebody has written to since they were opened, by the end of the highest write that QEMU remembers of each
+ * Which nodes were written to since they were opened, by the end of the highest write that QEMU remembers of each
  * (`wr_highest_offset`, bdrv_co_write_req_finish() in block/io.c). A new image that is open and not mirrored to yet has none: one
  * that has was the disk of the guest for a moment. What QEMU itself writes to make the image goes to the node below.
  */

@@ -30,7 +30,7 @@ describe.each(['complete', 'finalize'] as const)('a copy by %s whose QEMU dies',
       const kill: Fault = { kind: 'kill', what: 'qemu', at: { when: 'after', nth } };
       const sim = smallSim({
         disks: DISKS.length,
-        timing: { guestWriteMs: 0.06 },
+        timing: { guestWriteMs: 0.055 },
         faults: [
           { kind: 'otherClient', at, execute: 'cont' },
           { kind: 'otherClient', at, execute: 'job-cancel', arguments: { id: job } },

@@ -11,16 +11,16 @@ describe('the pause of a copy of four disks', () => {
     // The fronts are asked for right behind `job-finalize`, before its answer has come.
     // The mark that the mirrors are being ended goes in front of what ends them, in the same write.
     {
-      ...{ which: 'finalize', strategy: 'finalize' as const, atMs: 0.03 },
+      ...{ which: 'finalize', strategy: 'finalize' as const, atMs: 0.05 },
       expected: ['stop', 'job-complete', 'job-finalize', 'query-block', 'cont'],
     },
     // Whether each device is there, and on its filter, is asked right behind `blockdev-reopen`.
     {
-      ...{ which: 'reopen', strategy: 'reopen' as const, atMs: 0.17 },
+      ...{ which: 'reopen', strategy: 'reopen' as const, atMs: 0.05 },
       expected: ['stop', 'block-job-cancel', 'blockdev-reopen', 'cont'],
     },
     {
-      ...{ which: 'reopen with iothreads', strategy: 'reopen' as const, iothreads: true, atMs: 0.03 },
+      ...{ which: 'reopen with iothreads', strategy: 'reopen' as const, iothreads: true, atMs: 0.05 },
       expected: [
         ...['stop', 'block-job-cancel', 'blockdev-add', 'blockdev-reopen', 'qom-set'],
         ...['job-dismiss', 'cont'],
@@ -44,7 +44,9 @@ describe('the pause of a copy of four disks', () => {
     };
     const engine = createEngine({ journal: memoryJournal(), clock: sim.clock });
     const disks = sim.world.fronts().map(({ node }, at) => ({ disk: node, to: `/images/new${at}.qcow2` }));
-    const saga = await sim.run(engine.copy({ qmp: connect, files: sim.files, strategy, disks }));
+    const saga = await sim.run(
+      engine.copy({ qmp: connect, files: sim.files, strategy, parallel: disks.length, disks }),
+    );
     expect((await sim.run(saga.result)).outcome).toBe('committed');
     const from = writes.indexOf('stop');
     const inPause = writes.slice(from, writes.indexOf('cont', from) + 1);

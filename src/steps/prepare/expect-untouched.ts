@@ -31,7 +31,7 @@ export async function touchedAtUndo(context: StepContext): Promise<readonly Disk
   );
 }
 
-/** The disks among these whose new image somebody has written to; no mirror of theirs may have begun. */
+/** The disks among these whose new image a guest has written to; no mirror of theirs may have begun. */
 async function touchedOf(
   { qmp, plan }: Pick<StepContext, 'qmp' | 'plan'>,
   disks: readonly DiskPlan[],
