@@ -140,7 +140,7 @@ test('what is no message of a trace is counted, and hides none that is', async (
 });
 
 test('ten times the lines cost a hand no more to draw, and at most ten times as much to search', async () => {
-  await copyTraced([], 'night', 32);
+  await copyTraced([], 'night', 30);
   const few = await workOver();
   const began = journal.saga('night')?.createdAtMs ?? 0;
   const queries = Array.from({ length: 9 * few.lines }, (_, at) =>
