@@ -5,8 +5,7 @@
 
 import { leftBehind } from '../../guest/bitmaps.ts';
 import { readGraph } from '../../guest/graph.ts';
-import { revivedNames } from '../../guest/revive-source.ts';
-import type { DiskPlan } from '../../plan/plan.ts';
+import { closeNode, leaving } from '../prepare/close-images.ts';
 import { openedAs } from '../prepare/create-images.ts';
 import { standAlone } from '../prepare/reopen-image.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
@@ -32,14 +31,6 @@ export const closeOldNodes: Step = {
     return { kept, ...(lost.length === 0 ? {} : { lost }) };
   },
 };
-
-/** The nodes of the old images; an undo that ended in rolling forward may have opened those above the goal once more. */
-function leaving(disk: DiskPlan): readonly string[] {
-  const { retiring, names, image } = disk;
-  // Above the old image of a revert, to keep it open.
-  const keeper = image.rebased ? [names.filter] : [];
-  return [...keeper, ...retiring, ...revivedNames(disk)];
-}
 
 export const closeCopies: Step = {
   name: 'closeCopies',
@@ -76,9 +67,7 @@ async function closeUnused({ qmp }: StepContext, nodes: readonly string[]): Prom
     const graph = await readGraph(qmp);
     open = open.filter(node => graph.node(node) !== undefined);
     if (open.length === 0 || round === ROUNDS) break;
-    await qmp.pipeline(
-      open.map(node => ({ execute: 'blockdev-del', arguments: { 'node-name': node } }) as const),
-    );
+    await qmp.pipeline(open.map(closeNode));
   }
   return { kept: open };
 }

@@ -13,7 +13,9 @@ import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { QmpClient } from '../../qmp/client.ts';
 import { valueIn } from '../../qmp/reply-values.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
-import { closeUnusedImages } from '../prepare/close-images.ts';
+import { keepsCopies } from '../mirror/await-signal.ts';
+import { closeUnneeded, closeUnusedImages, leaving } from '../prepare/close-images.ts';
+import { openedAs } from '../prepare/create-images.ts';
 import { throwFirst } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
 import { addFilter, deleteNode } from './filter-commands.ts';
@@ -58,6 +60,8 @@ export const removeFiltersLive: Step<SwitchPlan> = {
   },
 
   async do(context) {
+    const { plan, outcomes } = context;
+    await closeUnneeded(context, keepsCopies(plan, outcomes) ? openedAs : leaving);
     await takeOut(context);
     return null;
   },
