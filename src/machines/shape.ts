@@ -3,6 +3,7 @@
  * from is all in here, so that a chart cannot depend on anything else.
  */
 
+import { filledDisks } from '../plan/filled-disks.ts';
 import { hasFilter, ownFilter } from '../plan/filters.ts';
 import type {
   ActiveCommitPlan,
@@ -14,7 +15,6 @@ import type {
   SnapshotPlan,
   Strategy,
 } from '../plan/plan.ts';
-import { filledDisks } from '../steps/prepare/stream-into-targets.ts';
 
 export type Shape =
   | SnapshotShape

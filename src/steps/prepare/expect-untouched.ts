@@ -6,16 +6,15 @@
 import { BlocksagaError } from '../../errors.ts';
 import { readGraph } from '../../guest/graph.ts';
 import { writtenNodes } from '../../guest/written-nodes.ts';
+import { filledDisks } from '../../plan/filled-disks.ts';
 import type { DiskPlan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import type { StepContext } from '../step/step.ts';
-import { filledDisks } from './stream-into-targets.ts';
+
+type Touching = Pick<StepContext, 'qmp' | 'plan' | 'outcomes'>;
 
 /** Throws FOREIGN for the first of these whose new image holds what the guest wrote. */
-export async function expectUntouched(
-  context: Pick<StepContext, 'qmp' | 'plan'>,
-  disks: readonly DiskPlan[],
-): Promise<void> {
+export async function expectUntouched(context: Touching, disks: readonly DiskPlan[]): Promise<void> {
   const [first] = await touchedOf(context, disks);
   if (first !== undefined) throw holdsWrites(first);
 }
@@ -33,12 +32,12 @@ export async function touchedAtUndo(context: StepContext): Promise<readonly Disk
 
 /** The disks among these whose new image a guest has written to; no mirror of theirs may have begun. */
 async function touchedOf(
-  { qmp, plan }: Pick<StepContext, 'qmp' | 'plan'>,
+  { qmp, plan, outcomes }: Touching,
   disks: readonly DiskPlan[],
 ): Promise<readonly DiskPlan[]> {
   if (plan.operation !== 'copy' || plan.mirror.by === 'drive-mirror') return [];
-  // A stream of the saga's own has written to these.
-  const filled = filledDisks(plan);
+  // A stream of the saga's own writes to these; when it has ended they are opened anew.
+  const filled = outcomes.has('streamIntoTargets') ? [] : filledDisks(plan);
   const ours = disks.filter(disk => !filled.includes(disk));
   const written = await writtenNodes(
     qmp,

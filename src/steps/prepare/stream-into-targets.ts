@@ -3,6 +3,8 @@
  * images do not change while the saga runs, so that a stream can take its time; a mirror of the active image alone follows.
  */
 import { definedOnly } from '../../errors.ts';
+import { readGraph } from '../../guest/graph.ts';
+import { filledDisks } from '../../plan/filled-disks.ts';
 import type { CopyPlan, DiskPlan } from '../../plan/plan.ts';
 import type { Command } from '../../qmp/client.ts';
 import type { JobInfo, JobTable } from '../../qmp/jobs.ts';
@@ -11,6 +13,8 @@ import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { jobAlive, jobFailed, limitedTo, runJobs } from '../jobs/run-jobs.ts';
 import { throwFirst } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
+import { closeNode } from './close-images.ts';
+import { openFormat } from './create-images.ts';
 
 const REMOVE_DEADLINE_MS = 60_000;
 const FINALIZE_DEADLINE_MS = 60_000;
@@ -39,6 +43,7 @@ export const streamIntoTargets: Step<CopyPlan> = {
       hasArrived: job => job.status === 'pending' || hasConcludedWell(job),
     });
     await finalizeAll(context, disks);
+    await openAnew(context, disks);
     return null;
   },
 
@@ -61,9 +66,17 @@ async function finalizeAll({ jobs }: StepContext<CopyPlan>, disks: readonly Disk
   for (const disk of disks) aliveOrDone(ended, disk);
 }
 
-/** The disks whose targets do not stand on what the mirror leaves out. */
-export function filledDisks({ disks }: Pick<CopyPlan, 'disks'>): readonly DiskPlan[] {
-  return disks.filter(({ image }) => image.openedOn !== undefined);
+function onBase(disk: DiskPlan): DiskPlan {
+  const { openedOn: _, ...image } = disk.image;
+  return { ...disk, image };
+}
+
+/** On what they stand on by then: a node that is opened anew has no writes, so that those of a guest will show. */
+async function openAnew({ qmp }: StepContext<CopyPlan>, disks: readonly DiskPlan[]): Promise<void> {
+  const graph = await readGraph(qmp);
+  const open = disks.filter(({ names }) => graph.node(names.image) !== undefined);
+  throwFirst(open, await qmp.pipeline(open.map(({ names }) => closeNode(names.image))));
+  throwFirst(disks, await qmp.pipeline(disks.map(disk => openFormat(onBase(disk)))));
 }
 
 function idOf({ names }: DiskPlan): string {
