@@ -88,7 +88,7 @@ export function endStates(places: readonly Place[]): Readonly<Record<string, Sag
     invoke: {
       src: 'rescueGuest',
       onDone: 'needsRecovery',
-      onError: { target: 'needsRecovery', actions: 'recordUndoFailure' },
+      onError: { target: 'needsRecovery', actions: 'recordRescueFailure' },
     },
   };
   return { stranded, ...Object.fromEntries(finals) };

@@ -25,6 +25,13 @@ export function errorOf(event: object): ErrorRecord | null {
   return new BlocksagaError('INTERNAL', `${step} has thrown: ${textOf(error)}`, { cause: error }).toJSON();
 }
 
+/** One error that also says the other one: why its guest was not resumed, where it stays paused behind an undo that failed. */
+export function withLater(first: ErrorRecord | null, later: ErrorRecord | null): ErrorRecord | null {
+  if (first === null || later === null) return first ?? later;
+  if (later.code === 'QMP_CONNECT' || first.message.includes(later.message)) return first;
+  return { ...first, message: `${first.message}; ${later.message}` };
+}
+
 /** What was thrown may be anything, also what cannot be made text. */
 function textOf(error: unknown): string {
   try {

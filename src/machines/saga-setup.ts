@@ -10,7 +10,7 @@ import { KEEP_COPIES } from '../steps/mirror/await-signal.ts';
 import { LEFT } from '../steps/mirror/dismiss-mirrors.ts';
 import type { StepKey } from '../steps/stages.ts';
 import { blockJobMachine } from './block-job-machine.ts';
-import { errorOf, hasCode, migratesFirst } from './error-of.ts';
+import { errorOf, hasCode, migratesFirst, withLater } from './error-of.ts';
 
 /** What a saga's machine remembers: plain JSON. */
 export interface SagaContext {
@@ -97,6 +97,9 @@ export function sagaSetup(names: readonly StepActorName[]) {
       recordAbort: assign(({ context }) => ({ failure: context.failure ?? ABORTED })),
       recordUndoFailure: assign(({ context, event }) => ({
         undoFailure: context.undoFailure ?? errorOf(event),
+      })),
+      recordRescueFailure: assign(({ context, event }) => ({
+        undoFailure: withLater(context.undoFailure, errorOf(event)),
       })),
       recordKept: assign({ kept: true, failure: null }),
       recordUndismissed: assign({ undismissed: true }),

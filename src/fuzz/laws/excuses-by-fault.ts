@@ -36,6 +36,13 @@ const MOVES_GUEST = ['stop', 'cont', 'system_reset', 'quit'] as const;
 /** The verbs by which a third party has the guest write to disks that are merged or reverted before their saga decides. */
 const PUT_ON_OTHER_SIDE = ['cont', 'job-complete', 'block-job-complete', 'job-finalize'] as const;
 
+/** Also where that is not what the saga failed by first. */
+function tellsOfMigration(
+  error: { readonly code: string; readonly message: string } | null | undefined,
+): boolean {
+  return error?.code === 'MIGRATING' || /a live migration is under way while/.test(error?.message ?? '');
+}
+
 const COMMANDS_TO_CONT = (struck: Struck) => 'command' in struck.fault && struck.fault.command === 'cont';
 
 export const BY_FAULT: readonly ByFault[] = [
@@ -249,7 +256,7 @@ export const BY_FAULT: readonly ByFault[] = [
     reason:
       'a third party has it migrated: it is in QEMU’s hands, or runs elsewhere, or waits for that to be cancelled',
     only: (_struck, _account, { now, outcome, result }) =>
-      MIGRATED_AWAY.has(now.runState) || (outcome === 'needsRecovery' && result?.error?.code === 'MIGRATING'),
+      MIGRATED_AWAY.has(now.runState) || (outcome === 'needsRecovery' && tellsOfMigration(result?.error)),
   },
   {
     ...{ law: 'the guest runs', fault: 'otherClient quit' },
