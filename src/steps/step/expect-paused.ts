@@ -1,5 +1,5 @@
 /** Whether the guest was paused for as long as its disks were switched: a third party may resume it at any time. Looks only. */
-import { BlocksagaError } from '../../errors.ts';
+import { BlocksagaError, type ErrorRecord } from '../../errors.ts';
 import { expectNotMigrating, SIGHT, sightOf } from '../../guest/migration.ts';
 import { valueIn } from '../../qmp/reply-values.ts';
 import type { BlockInfo } from '../../qmp/schema.generated.ts';
@@ -39,4 +39,9 @@ export async function expectPausedInQemu(
 
 export function resumedByThirdParty(): BlocksagaError {
   return new BlocksagaError('FOREIGN', 'a third party resumed the guest while its disks were being switched');
+}
+
+/** Whether a switch has failed for that: it is of no disk, other than what else a third party may have done. */
+export function failedForRun(failure: ErrorRecord | undefined): boolean {
+  return failure?.code === 'FOREIGN' && failure.disk === undefined;
 }

@@ -7,6 +7,7 @@ import { BlocksagaError } from '../../errors.ts';
 import type { DiskPlan, RevertPlan, SwitchPlan } from '../../plan/plan.ts';
 import type { Json } from '../../qmp/transport.ts';
 import { writtenSince } from '../pause/mark-settling.ts';
+import { failedForRun } from '../step/expect-paused.ts';
 import { inAnyCase } from '../step/in-any-case.ts';
 import type { StepContext } from '../step/step.ts';
 
@@ -27,7 +28,7 @@ export function ranBefore({
   failure,
   ranBeforeSwitch,
 }: Pick<Context, 'failure' | 'ranBeforeSwitch'>): boolean {
-  return failure?.code === 'FOREIGN' || ranBeforeSwitch();
+  return failedForRun(failure) || ranBeforeSwitch();
 }
 
 /** What the undo of a switch looks at in front of all, for a later process: how much the guest had written, and whether it had run there. */
