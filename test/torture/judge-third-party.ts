@@ -25,6 +25,8 @@ export interface ThirdPartyCase {
   isReadFromTheirs?: boolean;
   /** While QEMU lived a disk was on an overlay that stands on nothing, where that party had set it. */
   wasOnUnheld?: boolean;
+  /** While QEMU lived a disk was on another side than the others, where that party had set it: a recovery boots one side of all. */
+  wasSetApart?: boolean;
 }
 
 /**
@@ -86,6 +88,7 @@ export async function judgeAmongThirdParties(
   await vm.witness.execute('stop');
   try {
     of.wasOnUnheld = !isEnded && isOnUnheld(of, now);
+    of.wasSetApart = !isEnded && isSetApart(of, now);
     const fronts = now.chains.map(([front = '']) => front);
     wrong.push(
       ...(of.wasOnUnheld
@@ -129,6 +132,14 @@ function isOnUnheld(of: ThirdPartyCase, { chains }: Outside): boolean {
   return isTheirs && isOverlay && place.files.includes(chain[0] ?? '');
 }
 
+/** Whether a third party has set the drive of a disk to its old image with others on the new ones, or the other way round. */
+function isSetApart(of: ThirdPartyCase, { chains }: Outside): boolean {
+  const { round, place } = of;
+  if (round.foreign?.command !== 'qom-set' || !isBlamed(of, 'chain')) return false;
+  const areNew = chains.map(([front = '']) => place.files.includes(front));
+  return areNew.some(isNew => isNew !== areNew[round.foreign?.disk ?? -1]);
+}
+
 /** I3 of the images in front and those that were there before: each write is in the ones or in the others. */
 async function judgeTogether(
   of: ThirdPartyCase,
@@ -159,7 +170,7 @@ export async function judgeImagesLeft(
   of: ThirdPartyCase,
   fronts: readonly string[],
 ): Promise<string[]> {
-  if (of.wasOnUnheld) return judgeTogether(of, fronts, vm.acknowledged());
+  if (of.wasOnUnheld || of.wasSetApart) return judgeTogether(of, fronts, vm.acknowledged());
   return judgeCounters(of, fronts, await filesIn(vm.directory), vm.acknowledged());
 }
 
