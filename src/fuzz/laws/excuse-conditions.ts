@@ -2,6 +2,7 @@
 import type { SagaResult } from '../../engine/running/result.ts';
 import { diskNames, sagaToken } from '../../plan/names.ts';
 import type { Plan } from '../../plan/plan.ts';
+import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import { type Account, askedOf, placeOf, type Struck } from '../account/account.ts';
 import type { Sight } from '../account/sight.ts';
 import { isSince } from '../scenario/since.ts';
@@ -237,11 +238,15 @@ export function isSwappedAndTold(
  * for one that has no name any more.
  */
 export function waitsForFile({ fault }: Struck, account: Account, { outcome, result }: EndJudged): boolean {
-  const { moved, resultAtLast } = account;
+  const { moved, resultAtLast, row } = account;
   if (outcome !== 'needsRecovery') return false;
   return namesTakenBy(fault, account).some(name => {
     const first = moved.find(({ path }) => path === name);
-    return asksFor(result, name) && (result !== resultAtLast || first?.to === undefined);
+    // What QEMU has opened by that name meanwhile, while its job was under way, has no name any more when the first one is back.
+    const isOpened = (act: MovedFile) =>
+      act.atMs > (row?.createdAtMs ?? 0) && isActSwappedUnseen(account, act);
+    const isUnknown = first !== undefined && (first.to === undefined || isOpened(first));
+    return asksFor(result, name) && (result !== resultAtLast || isUnknown);
   });
 }
 
