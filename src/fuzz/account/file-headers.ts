@@ -23,10 +23,14 @@ export function headersFrom({ files }: Sim['world']['host'], front: string): rea
   return found.filter(file => !isTheirs(file));
 }
 
-/** What each file is read as once all have their first names again, of those that have one. */
-export function putBackIn(world: Sim['world']): ReadonlyMap<string, Extents> {
+/**
+ * What each file is read as once all have their first names again, of those that have one: of two that were taken from the same name the first,
+ * or the last, which QEMU may have made there.
+ */
+export function putBackIn(world: Sim['world'], which: 'first' | 'last'): ReadonlyMap<string, Extents> {
   const names = new Set([...world.host.files.keys(), ...world.moved.map(({ path }) => path)]);
-  const placeOf = (name: string) => whereabouts(world.moved, name);
+  const moved = which === 'first' ? world.moved : world.moved.toReversed();
+  const placeOf = (name: string) => whereabouts(moved, name);
   return new Map([...names].map(name => [name, world.readFile(name, placeOf)]));
 }
 

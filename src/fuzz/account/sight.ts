@@ -82,6 +82,8 @@ export interface Sight {
   readonly files: ReadonlyMap<string, Extents>;
   /** The same as they are read once all have their first names again, for those that have one. */
   readonly putBack: ReadonlyMap<string, Extents>;
+  /** The same of the last file that was taken from each name. */
+  readonly lastPutBack: ReadonlyMap<string, Extents>;
   /** Third parties' overlays, with the image that the header of each names. */
   readonly overlays: ReadonlyMap<string, string>;
   /** The images below third parties' overlays, as the headers say. */
@@ -130,7 +132,8 @@ export function takeSight(sim: Sim): Sight {
     bitmaps: each.flatMap(node => node.bitmaps.map(bitmap => `${node.name}/${bitmap.name}`)),
     drained: each.flatMap(node => (node.drainedBy.length > 0 ? [node.name] : [])),
     files,
-    putBack: world.moved.length === 0 ? files : putBackIn(world),
+    putBack: world.moved.length === 0 ? files : putBackIn(world, 'first'),
+    lastPutBack: world.moved.length < 2 ? files : putBackIn(world, 'last'),
     overlays: overlaysIn(world),
     underTheirs: new Set([...host.files.keys()].filter(isTheirs).flatMap(path => headersFrom(host, path))),
     formats: new Map([...host.files].map(([path, { written }]) => [path, formatOf(written)])),

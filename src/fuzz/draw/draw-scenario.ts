@@ -93,8 +93,13 @@ function composeForGuest(source: Draw, seed: number, limits: Limits): Scenario {
 function drawLiveTrouble(draw: Draw, guest: GuestChoice, wish: LiveWish, { faultsMax, held }: Limits) {
   const { faults, ...trouble } = drawTrouble(draw, { wish, guest, held }, likelyPath(guest, wish), faultsMax);
   // After the decision of a merge an abort does not end one that hangs: behind the first where jobs cannot be held in
-  // PENDING, or begun again where a third party has cancelled it.
-  const endable = !isMerge(wish) ? Number.POSITIVE_INFINITY : forgetsJobs(guest) ? 0 : wish.named.length;
+  // PENDING, or begun again where a third party has cancelled it; nor where one has finalized another, which decides.
+  const decidesEarly = faults.some(each => each.kind === 'otherClient' && each.execute === 'job-finalize');
+  const endable = !isMerge(wish)
+    ? Number.POSITIVE_INFINITY
+    : forgetsJobs(guest) || decidesEarly
+      ? 0
+      : wish.named.length;
   return {
     ...trouble,
     faults: faults.filter(fault => fault.kind !== 'jobNeverReady' || fault.nth <= endable),

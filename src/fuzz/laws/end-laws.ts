@@ -257,7 +257,7 @@ export function lostOffline(account: Account, before: Sight, now: Sight): string
       return wish.named.includes(index) ? (set?.(index)[0] ?? old) : old;
     };
     // As the names stand, and as third parties had found them: QEMU may have opened what they put there.
-    return [now.files, now.putBack].some(files => {
+    return [now.files, now.putBack, now.lastPutBack].some(files => {
       const images = before.disks.map((_disk, index) => [index, files.get(fileOf(index)) ?? []] as const);
       return withAndWithoutCovers(account, new Map(images), fileOf, { files, overlays: now.overlays }).some(
         each => lostWrites(account, each, now, set !== undefined) === undefined,

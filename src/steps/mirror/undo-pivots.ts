@@ -9,17 +9,14 @@ import { holdGuest, type Paused, readPause, resumeVcpus } from '../../guest/hold
 import { replacing, rootNow } from '../../guest/jobs-of-plan.ts';
 import { isLive, lookAtGuest } from '../../guest/migration.ts';
 import { openAgain, revivedName, reviveSource } from '../../guest/revive-source.ts';
-import { setDrive } from '../../guest/set-drive.ts';
 import { writableSource } from '../../guest/writable-source.ts';
 import { leavingImages } from '../../plan/chain-of-image.ts';
 import type { DiskPlan, SwitchPlan } from '../../plan/plan.ts';
-import type { QmpClient } from '../../qmp/client.ts';
 import type { JobWaitOptions } from '../../qmp/jobs.ts';
 import { WHILE_PAUSED } from '../jobs/await-jobs.ts';
 import { holdTheSame } from '../pause/mark-settling.ts';
 import { closedImages, expectOldNames } from '../prepare/expect-names.ts';
 import { expectNotAlone } from '../prepare/stand-on-chains.ts';
-import { throwFirst } from '../step/replies.ts';
 import type { StepContext } from '../step/step.ts';
 import { findHalfBack, isHalfBack, isHeldHalfBack, toldHalfBack } from './half-back.ts';
 import {
@@ -29,6 +26,7 @@ import {
   ranSinceMerged,
   runMirrorsBack,
 } from './mirrors-back.ts';
+import { type Sources, setDrives, setDrivesOrAbove } from './set-drives.ts';
 import { undoPivotsByFile } from './undo-pivots-by-file.ts';
 
 /**
@@ -130,9 +128,6 @@ async function putBack(
   }
 }
 
-/** The node, by disk, on which the guest is to be again. */
-type Sources = ReadonlyMap<number, string>;
-
 /**
  * By a mirror without copying, or with copying where the guest may have written to the new side; by a commit where a third
  * party has made that side an overlay of the old one, which QEMU then mirrors nothing to.
@@ -195,8 +190,7 @@ async function putOverlaysBack(
   if (canSetDrives(plan, switched)) {
     for (const disk of switched) sources.set(disk.index, await reviveSource(qmp, graph, disk));
     await expectNotRunSince(context, back);
-    await setDrives(qmp, switched, sources);
-    return sources;
+    return setDrivesOrAbove(qmp, switched, sources);
   }
   for (const disk of switched) sources.set(disk.index, disk.names.revived);
   await stackAgain(context, switched, graph, back);
@@ -209,11 +203,6 @@ function canSetDrives({ capabilities }: SwitchPlan, disks: readonly DiskPlan[]):
     capabilities.includes('blockdev-reopen') &&
     disks.every(disk => disk.qdev !== null && (disk.filters ?? []).every(({ own }) => own))
   );
-}
-
-async function setDrives(qmp: QmpClient, disks: readonly DiskPlan[], sources: Sources): Promise<void> {
-  const commands = disks.map(disk => setDrive(disk, sources.get(disk.index) ?? disk.node));
-  throwFirst(disks, await qmp.pipeline(commands));
 }
 
 /** Whether a disk is on what it was switched to, or rolled back from there in part, as an undo has left it that died. */
