@@ -109,7 +109,7 @@ export const takeSnapshotsOneByOne: Step<SnapshotPlan> = {
 
   /** When the guest has run, it cannot be told any more whether it did so before the last of them. */
   async probe(context) {
-    const { absent, present, foreign } = await probeOverlays(context);
+    const { absent, present, foreign } = await probeOverlays(context, context.decided);
     const isOne = context.plan.disks.length === 1;
     if (context.pausedThroughout() || context.decided || isOne) return { absent, present, foreign };
     return { absent, present: [], foreign: present };
@@ -185,13 +185,14 @@ export function expectSnapshotted(blocks: readonly BlockInfo[], disks: readonly 
   }
 }
 
-async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>) {
+/** `areOurs`: the saga has decided behind them, so that those that are there are its own. */
+async function probeOverlays({ qmp, plan }: StepContext<SnapshotPlan>, areOurs = false) {
   const graph = await readGraph(qmp).catch((error: unknown) => {
     throw error instanceof BlocksagaError && !canUndoSnapshots(plan) ? askAgain(error) : error;
   });
   const shown = plan.disks.filter(disk => graph.showsImage(disk));
   // A third party's `blockdev-snapshot` brings neither all overlays at one instant nor the bitmaps.
-  const isOurs = shown.length === 0 || !plan.marksQemu || (await isTaking(qmp, plan));
+  const isOurs = shown.length === 0 || areOurs || !plan.marksQemu || (await isTaking(qmp, plan));
   return probeDisks(plan.disks, disk => (shown.includes(disk) ? (isOurs ? 'present' : 'foreign') : 'absent'));
 }
 
