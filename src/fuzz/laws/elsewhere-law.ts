@@ -7,7 +7,7 @@ import type { SagaResult } from '../../engine/running/result.ts';
 import type { MovedFile } from '../../sim/host/foreign-files.ts';
 import { type Account, askedOf, type Struck } from '../account/account.ts';
 import { newSetsOf } from '../scenario/wish-files.ts';
-import { isPowerCut } from './excuse-conditions.ts';
+import { type EndJudged, isPowerCut } from './excuse-conditions.ts';
 import { isHeldSomewhere } from './held-somewhere.ts';
 import { isRemovedForGood, isUnproved, ledElsewhereUntold, takesNameOf } from './moved-files.ts';
 
@@ -97,6 +97,15 @@ export function isRemovedUnproved(account: Account): boolean {
     back === undefined &&
     (isUnproved(offline?.result, path) || offline?.asked.includes(path) === true);
   return scenario.elsewhere !== undefined && isRemovedForGood(account) && moved.some(isSuch);
+}
+
+/** A new image of such a saga is not there any more once the power has failed. */
+export function hasLostItsName({ scenario, struck }: Account, { now }: Pick<EndJudged, 'now'>): boolean {
+  const hasFailed = struck.some(({ fault }) => fault.kind === 'kill' && fault.what === 'host');
+  if (scenario.elsewhere === undefined || !hasFailed) return false;
+  return newSetsOf(scenario).some(set =>
+    scenario.wish.named.some(index => !now.files.has(set(index)[0] ?? '')),
+  );
 }
 
 /** A new image is gone whose name was in no directory for good yet when the power failed, and the recovery says which. */

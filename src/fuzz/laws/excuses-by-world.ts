@@ -4,7 +4,7 @@
  */
 import type { Account } from '../account/account.ts';
 import { forgetsJobs } from '../scenario/since.ts';
-import { isCutElsewhere, isRemovedUnproved } from './elsewhere-law.ts';
+import { hasLostItsName, isCutElsewhere, isRemovedUnproved } from './elsewhere-law.ts';
 import type { ByWorld } from './excuse.ts';
 import { asksForAnothers, type EndJudged, isLeftHalfBack, isUntold } from './excuse-conditions.ts';
 import { isRemovedForGood } from './moved-files.ts';
@@ -106,6 +106,11 @@ export const BY_WORLD: readonly ByWorld[] = [
     reason:
       'who does not see the directory of a new image cannot have its name survive a power cut: the recovery says which one is missing',
     only: isCutElsewhere,
+  },
+  {
+    ...{ law: 'one instant', world: "QEMU's files are elsewhere, and the power failed" },
+    reason: 'a clone that has lost its name with the power is one that its saga could not make durable',
+    only: hasLostItsName,
   },
   {
     ...{ law: 'crash is resume', world: 'the agent of a paused guest is to freeze it' },
