@@ -141,6 +141,10 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
       await on.vm.witness.execute('blockdev-reopen', { options });
       await on.vm.awaitWrites(6);
     };
+    // The saga would have closed the old image by then; a node of that party's keeps it open.
+    on.tap.after('cont', () =>
+      on.vm.witness.execute('blockdev-add', { driver: 'copy-on-read', 'node-name': 'theirs', file: old }),
+    );
     on.tap.before('qom-set', moveBack, on.vm.disks.length);
     const saga = await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' });
     const result = await saga.result;
@@ -155,6 +159,25 @@ describeOnQemu('filters of a saga above disks of a guest that runs', () => {
     const resumed = await again();
     expect(resumed.outcome, explain(resumed)).toBe('committed');
     expect(await throttles(on)).toEqual([]);
+  });
+
+  test('are left when no image is open any more that a third party could set a drive to', async ({
+    skip,
+  }) => {
+    await using on = await stageThatReopens({ skip }, { disks: 2 });
+    const old = await nodeOf(on, on.vm.disks[1]?.file ?? '');
+    const path = '/machine/peripheral/dev1/virtio-backend';
+    let refusal: unknown;
+    const moveBack = async () => {
+      const moved = on.vm.witness.execute('qom-set', { path, property: 'drive', value: old });
+      refusal = await moved.catch((error: unknown) => error);
+    };
+    on.tap.before('qom-set', moveBack, on.vm.disks.length);
+    const result = await (await on.engine.copy({ ...on.copyAll(), ...on.tapped, strategy: 'reopen' })).result;
+    expect(on.tap.pending).toEqual([]);
+    expect(String(refusal)).toContain(old);
+    expect(result, explain(result)).toMatchObject({ outcome: 'committed', leftovers: [] });
+    await expectSwitched(on, result);
   });
 
   test('wait for the job of a third party that began above them when the guest ran again', async ({
