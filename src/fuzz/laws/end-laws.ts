@@ -8,7 +8,7 @@ import { splitKey } from '../../steps/stages.ts';
 import { type Account, askedOf } from '../account/account.ts';
 import { BITMAP } from '../account/prepare.ts';
 import type { DiskSight, Sight } from '../account/sight.ts';
-import { isClone, isMerge } from '../scenario/wish.ts';
+import { isClone } from '../scenario/wish.ts';
 import {
   filesToRemove,
   frontIn,
@@ -87,24 +87,6 @@ export function removedBy(
   const last = records.findLast(({ kind }) => kind === 'decision');
   const isForward = outcome === 'committed' || (last?.body as { verdict?: string })?.verdict === 'forward';
   return new Set(isForward ? filesToRemove({ ...scenario, coveredFirst }) : []);
-}
-
-/** An overlay that a third party has put on one of them while its mirror ran holds what the guest wrote from then on. */
-export function oneInstant(end: Parameters<EndCheck>[0]): string | undefined {
-  const { account, pardon, outcome, now } = end;
-  const { wish, guest } = account.scenario;
-  // What a merge leaves behind is based on images that the guest keeps writing to.
-  if (outcome !== 'committed' || isMerge(wish)) return undefined;
-  const removed = removedBy(account, outcome);
-  const left = wish.named
-    .map(index => [index, isClone(wish) ? newFile(wish, index) : leftBy(account, index)] as const)
-    .filter(([, file]) => !removed.has(file) && !isMoved(account, file));
-  const files = new Map(left);
-  const contents = new Map(left.map(([index, file]) => [index, now.files.get(file) ?? []]));
-  const wrongs = withAndWithoutCovers(account, contents, index => files.get(index) ?? '', now).map(
-    images => judgeWrites(images, guest.disks, lastWritesOf(now)).why,
-  );
-  return wrongs.includes(undefined) || pardon.excuses('one instant', judgedOf(end)) ? undefined : wrongs[0];
 }
 
 /** The image that a disk was on when the plan was made. */

@@ -10,10 +10,11 @@ import { deadLeaveOneSet, newestIsKept, stuckLeaveOneSet } from './dead-laws.ts'
 import { decidedStays } from './decided-law.ts';
 import { eachEnd } from './each-end.ts';
 import { staysEncrypted } from './encryption-law.ts';
-import { allOrNone, guestRuns, leavesToOthers, nothingLost, oneInstant, unlinked } from './end-laws.ts';
+import { allOrNone, guestRuns, leavesToOthers, nothingLost, unlinked } from './end-laws.ts';
 import type { Excuse } from './excuse.ts';
 import { EXCUSES } from './excuses.ts';
 import { filtersStay } from './filter-law.ts';
+import { oneInstant } from './instant-law.ts';
 import { commitsBesideNoMigration, resumesItsOwnPause } from './migration-laws.ts';
 import { leftIsTold, nothingLeft } from './nothing-left-law.ts';
 import { judgeOrder } from './order.ts';

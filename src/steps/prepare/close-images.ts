@@ -13,7 +13,8 @@ import { holdsWrites, touchedAtUndo } from './expect-untouched.ts';
 import { proofNodes } from './prove-headers.ts';
 import { takeOutImages } from './take-out-image.ts';
 
-const CREATE_DEADLINE_MS = 10 * 60_000;
+/** Of a job that creates an image: where QEMU makes keys, or fills a large one, it takes long. */
+export const CREATE_DEADLINE_MS = 10 * 60_000;
 
 /** Format before protocol; dismisses the jobs, too, that were to create them and were left. Throws the first refusal. */
 export async function closeImages(

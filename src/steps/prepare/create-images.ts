@@ -15,13 +15,11 @@ import { isConcluded } from '../jobs/await-jobs.ts';
 import { dismissJobs } from '../jobs/dismiss-jobs.ts';
 import { throwFirst } from '../step/replies.ts';
 import { probeDisks, type Step, type StepContext } from '../step/step.ts';
-import { closeImages, keepTouched } from './close-images.ts';
+import { CREATE_DEADLINE_MS, closeImages, keepTouched } from './close-images.ts';
 import { expectHeaders } from './expect-headers.ts';
 import { expectNames } from './expect-names.ts';
 import { proveHeaders } from './prove-headers.ts';
 import { takeOutImages } from './take-out-image.ts';
-
-const CREATE_DEADLINE_MS = 10 * 60_000;
 
 export const createImages: Step = {
   name: 'createImages',

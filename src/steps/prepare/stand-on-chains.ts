@@ -16,6 +16,7 @@ import type { Command, QmpClient } from '../../qmp/client.ts';
 import { valueForDisks } from '../step/blame.ts';
 import { throwFirst } from '../step/replies.ts';
 import { probeDisks, type Step } from '../step/step.ts';
+import { closeNode } from './close-images.ts';
 import { openFormat } from './create-images.ts';
 import { expectUntouched } from './expect-untouched.ts';
 
@@ -195,8 +196,4 @@ function openOwnChain({ names }: DiskPlan, images: readonly ChainImage[]): Comma
   const chain = openChain(images);
   invariant(typeof chain === 'object' && chain !== null, 'what is not open is opened by its file');
   return { execute: 'blockdev-add', arguments: { ...chain, 'node-name': names.chain } };
-}
-
-function closeNode(name: string): Command<'blockdev-del'> {
-  return { execute: 'blockdev-del', arguments: { 'node-name': name } };
 }

@@ -32,6 +32,8 @@ export const streamIntoTargets: Step<CopyPlan> = {
     const { jobs, plan } = context;
     const disks = filledDisks(plan);
     const table = await jobs.list(disks.map(idOf));
+    // An earlier attempt may have closed some when all jobs were gone; beside one that has ended QEMU is not asked for its nodes.
+    if (!context.nothingSentYet && table.size === 0) await openOnBases(context, disks);
     const missing = disks.filter(disk => !table.has(idOf(disk)));
     await runJobs(context, missing, {
       what: 'all targets to hold what lies above their backing images',
@@ -77,6 +79,13 @@ async function openAnew({ qmp }: StepContext<CopyPlan>, disks: readonly DiskPlan
   const open = disks.filter(({ names }) => graph.node(names.image) !== undefined);
   throwFirst(open, await qmp.pipeline(open.map(({ names }) => closeNode(names.image))));
   throwFirst(disks, await qmp.pipeline(disks.map(disk => openFormat(onBase(disk)))));
+}
+
+/** Those that are not open. */
+async function openOnBases({ qmp }: StepContext<CopyPlan>, disks: readonly DiskPlan[]): Promise<void> {
+  const graph = await readGraph(qmp);
+  const closed = disks.filter(({ names }) => graph.node(names.image) === undefined);
+  throwFirst(closed, await qmp.pipeline(closed.map(disk => openFormat(onBase(disk)))));
 }
 
 function idOf({ names }: DiskPlan): string {
